@@ -1,0 +1,341 @@
+"""Fashion-MNIST on this machine: find it, check it, split it, cut it into batches.
+
+Nothing here touches the network unless ``download=True`` is given. Pictures stay in memory as
+``uint8``; a batch is cut, scaled and resized when it is asked for.
+
+Source of the pictures: Xiao, Rasul, Vollgraf, "Fashion-MNIST: a Novel Image Dataset for
+Benchmarking Machine Learning Algorithms" (2017), MIT licence.
+"""
+
+import gzip
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+FASHION_CLASSES = ("t-shirt", "trouser", "pullover", "dress", "coat",
+                   "sandal", "shirt", "sneaker", "bag", "ankle boot")
+
+# MD5 of the unpacked IDX files; the packed ones differ between distributors.
+CHECKSUMS = {
+    "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+    "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+    "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+    "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+}
+VALIDATION_PER_CLASS = 500
+MINI = Path(__file__).parent / "assets" / "fashion_mnist_mini"
+SYSTEM_FOLDERS = (Path("/usr/share/datasets/fashion-mnist"),)
+DOWNLOAD_BYTES = 30_900_000
+_TILES_PER_ROW = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Labelled pictures in memory.
+
+    Attributes:
+        images: uint8 tensor of shape (N, channels, height, width).
+        labels: int64 tensor of shape (N,), values 0 … len(classes) − 1.
+        name: ``"train"``, ``"validation"`` or ``"test"``.
+        source: which data these are, in words.
+        classes: the name of each label.
+
+    Raises:
+        ValueError: where shapes or types do not fit; the sentence says which.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    name: str = "train"
+    source: str = "your own pictures"
+    classes: tuple = field(default=FASHION_CLASSES, repr=False)
+
+    def __post_init__(self):
+        """Refuse what would only fail later, inside a layer."""
+        if self.images.ndim != 4:
+            raise ValueError(
+                "images need the shape (N, channels, height, width), got "
+                f"{tuple(self.images.shape)}; "
+                "add a channel dimension with images.unsqueeze(1)")
+        if self.images.dtype != torch.uint8:
+            raise ValueError(f"images need dtype torch.uint8 (0 … 255), got {self.images.dtype}; "
+                             "convert with (images * 255).to(torch.uint8)")
+        if self.labels.shape != self.images.shape[:1]:
+            raise ValueError(f"{len(self.images)} pictures need labels of shape "
+                             f"({len(self.images)},), got {tuple(self.labels.shape)}")
+        if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(
+                self.classes):
+            raise ValueError(f"labels must lie between 0 and {len(self.classes) - 1}, got "
+                             f"{int(self.labels.min())} … {int(self.labels.max())}")
+
+    def __len__(self):
+        """Count the pictures."""
+        return len(self.labels)
+
+    def __repr__(self):
+        """Say how many pictures of which size, and whose."""
+        size = "×".join(map(str, self.images.shape[1:]))
+        return f"{self.name}: {len(self):,} pictures of {size} ({self.source})"
+
+    def take(self, indices):
+        """Return the split that holds only ``indices`` (a slice, list or tensor)."""
+        return Split(self.images[indices], self.labels[indices], self.name, self.source,
+                     self.classes)
+
+    def pixels(self, indices, size=None):
+        """Return pictures as floats between 0 and 1, shape (n, channels, size, size).
+
+        Args:
+            indices: a slice, list or tensor of positions.
+            size: side in pixels to resize to (bilinear); ``None`` keeps the stored size.
+        """
+        batch = self.images[indices].float().div_(255)
+        if size is None or batch.shape[-2:] == (size, size):
+            return batch
+        if not (isinstance(size, int) and size > 0):
+            raise ValueError(f"size must be a whole number of pixels above 0, got {size!r}")
+        return torch.nn.functional.interpolate(batch, size=(size, size), mode="bilinear",
+                                               align_corners=False, antialias=True)
+
+    def batches(self, batch_size, size=None, generator=None, skip=0):
+        """Yield (pictures, labels) batch by batch.
+
+        Args:
+            batch_size: pictures in a batch; the last batch may be smaller.
+            size: side in pixels to resize to, see ``pixels``.
+            generator: a ``torch.Generator`` to shuffle with, so that its seed fixes the order;
+                ``None`` keeps the stored order.
+            skip: batches to leave out at the start (used to resume in the middle of an epoch).
+        """
+        if not (isinstance(batch_size, int) and batch_size > 0):
+            raise ValueError(f"batch_size must be a whole number above 0, got {batch_size!r}")
+        order = (torch.arange(len(self)) if generator is None
+                 else torch.randperm(len(self), generator=generator))
+        for indices in order.split(batch_size)[skip:]:
+            yield self.pixels(indices, size), self.labels[indices]
+
+
+class Splits(NamedTuple):
+    """The three splits of one data set."""
+
+    train: Split
+    validation: Split
+    test: Split
+
+    def __str__(self):
+        """Say in one line which data these are."""
+        return (f"{self.train.source}: {len(self.train):,} pictures to train, "
+                f"{len(self.validation):,} to validate, {len(self.test):,} to test")
+
+
+def load_fashion_mnist(source="auto", root=None, *, download=False, timeout=600, quiet=False):
+    """Return the train, validation and test splits of Fashion-MNIST.
+
+    Args:
+        source: ``"full"`` (55,000 / 5,000 / 10,000 pictures), ``"mini"`` (5,000 / 1,000 / 1,000
+            of them, shipped with this package), or ``"auto"``: full where it is found, else mini.
+        root: a folder to look in for the full set, either in torchvision's layout
+            (``root/FashionMNIST/raw``) or with the four IDX files, packed or not, in it. Without
+            it, the project's ``data/`` and the system's folder are searched.
+        download: fetch the full set into ``root`` (or the project's ``data/``) if it is not there.
+        timeout: seconds that a download may take.
+        quiet: do not print the line that says which data these are.
+
+    Returns:
+        ``Splits``; each ``Split`` says where its pictures come from.
+
+    Raises:
+        ValueError: unknown source, or a data file that is not what it should be.
+        FileNotFoundError: the full set was asked for and is not there.
+        RuntimeError: the download failed or took too long.
+    """
+    if source not in ("auto", "mini", "full"):
+        raise ValueError(f'source must be "auto", "mini" or "full", got {source!r}')
+    if source == "mini":
+        splits = _load_mini()
+    else:
+        folder = find_full(root)
+        if folder is None and download:
+            folder = _download(Path(root) if root is not None else project_data(), timeout)
+        if folder is not None:
+            splits = _load_full(folder)
+        elif source == "full" or root is not None:
+            places = ", ".join(str(place) for place in _candidates(root))
+            raise FileNotFoundError(
+                f"no Fashion-MNIST in {places}; name the folder that holds FashionMNIST/raw, "
+                'or add download=True, or use source="mini", which needs no files')
+        else:
+            splits = _load_mini()
+    if not quiet:
+        print(splits)
+    return splits
+
+
+def project_data():
+    """Return the folder for downloaded data: ``data/`` in the project, or else in this folder."""
+    project = Path(__file__).resolve().parents[1]
+    return (project if (project / "pyproject.toml").exists() else Path.cwd()) / "data"
+
+
+def find_full(root=None):
+    """Return the folder that holds the four IDX files, or ``None``. Looks, but does not read."""
+    for place in _candidates(root):
+        for folder in (place / "FashionMNIST" / "raw", place):
+            if all(_file(folder, name) for name in CHECKSUMS):
+                return folder
+    return None
+
+
+def _candidates(root):
+    return (Path(root),) if root is not None else (project_data(), *SYSTEM_FOLDERS)
+
+
+def _file(folder, name):
+    """Return the path of an IDX file, unpacked or packed; ``None`` if there is neither."""
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    return None
+
+
+def read_idx(folder, name):
+    """Return the values of one of the four files as a uint8 tensor, after checking its MD5.
+
+    Images have the shape (N, 28, 28), labels (N,). Format: Y. LeCun's description of MNIST's IDX.
+
+    Raises:
+        ValueError: the file cannot be unpacked, or its checksum is not Fashion-MNIST's.
+    """
+    path = _file(Path(folder), name)
+    remedy = ('delete it and load again with download=True, or use source="mini", '
+              "which needs no files")
+    try:
+        raw = path.read_bytes()
+        raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
+    except (OSError, EOFError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); {remedy}") from None
+    found = hashlib.md5(raw, usedforsecurity=False).hexdigest()
+    if found != CHECKSUMS[name]:
+        twin = next((other for other, md5 in CHECKSUMS.items() if md5 == found), None)
+        what = f"it is {twin} under a wrong name" if twin else "it is damaged or another data set"
+        raise ValueError(f"{path} is not Fashion-MNIST's {name}: {what} "
+                         f"(MD5 {found}, expected {CHECKSUMS[name]}); {remedy}")
+    values = torch.frombuffer(bytearray(raw), dtype=torch.uint8)
+    return values[16:].view(-1, 28, 28) if "images" in name else values[8:]
+
+
+def _load_full(folder):
+    source = "Fashion-MNIST full"
+    images, labels = read_idx(folder, "train-images-idx3-ubyte"), read_idx(
+        folder, "train-labels-idx1-ubyte").long()
+    test_images, test_labels = read_idx(folder, "t10k-images-idx3-ubyte"), read_idx(
+        folder, "t10k-labels-idx1-ubyte").long()
+    train, validation = split_indices(labels)
+    images = images.unsqueeze(1)
+    return Splits(Split(images[train], labels[train], "train", source),
+                  Split(images[validation], labels[validation], "validation", source),
+                  Split(test_images.unsqueeze(1), test_labels, "test", source))
+
+
+def split_indices(labels, validation_per_class=VALIDATION_PER_CLASS):
+    """Return (train, validation) positions: the last pictures of each class validate.
+
+    The rule needs no random numbers, so every machine and version cuts the same way.
+    """
+    held_out = torch.zeros(len(labels), dtype=torch.bool)
+    for label in labels.unique():
+        held_out[(labels == label).nonzero().squeeze(1)[-validation_per_class:]] = True
+    return (~held_out).nonzero().squeeze(1), held_out.nonzero().squeeze(1)
+
+
+def _load_mini():
+    return Splits(*(_read_sheet(MINI / f"{name}.png", name)
+                    for name in ("train", "validation", "test")))
+
+
+def _read_sheet(path, name):
+    """Read pictures from a contact sheet: row by row, picture i shows class i mod 10."""
+    with Image.open(path) as sheet:
+        pixels = torch.from_numpy(np.array(sheet))
+    rows = pixels.shape[0] // 28
+    images = pixels.view(rows, 28, _TILES_PER_ROW, 28).transpose(1, 2).reshape(-1, 1, 28, 28)
+    labels = torch.arange(len(images)) % len(FASHION_CLASSES)
+    return Split(images.contiguous(), labels, name, "Fashion-MNIST mini")
+
+
+def _download(root, timeout):
+    """Fetch the four files with torchvision into ``root/FashionMNIST/raw``; all or nothing."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".download-", dir=root))
+    except OSError as error:
+        raise RuntimeError(f"cannot write to {root} ({error.strerror}); give a folder of your own "
+                           'as root, or use source="mini", which needs no files') from None
+    code = "import sys, torchvision; torchvision.datasets.FashionMNIST(sys.argv[1], download=True)"
+    try:
+        with tempfile.TemporaryFile("w+") as log:
+            process = subprocess.Popen([sys.executable, "-c", code, str(staging)],
+                                       stdout=log, stderr=log)
+            try:
+                finished = _watch(process, staging, timeout)
+            finally:
+                process.kill()
+                process.wait()
+            if not finished or process.returncode:
+                log.seek(0)
+                why = (log.read().strip().split("\n")[-1] if finished
+                       else f"it took longer than {timeout} seconds")
+                raise RuntimeError(f"the download of Fashion-MNIST failed ({why[:200]}); "
+                                   'try again later, or use source="mini", which needs no network')
+        raw = staging / "FashionMNIST" / "raw"
+        for name in CHECKSUMS:
+            read_idx(raw, name)
+        target = root / "FashionMNIST" / "raw"
+        target.mkdir(parents=True, exist_ok=True)
+        for name in CHECKSUMS:
+            os.replace(raw / name, target / name)
+        return target
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _watch(process, staging, timeout):
+    """Show how much has arrived until the process ends; ``False`` if time ran out first."""
+    deadline = time.monotonic() + timeout
+    with tqdm(total=DOWNLOAD_BYTES, unit="B", unit_scale=True, file=sys.stdout,
+              desc="Fashion-MNIST") as bar:
+        while process.poll() is None:
+            if time.monotonic() > deadline:
+                return False
+            arrived = sum(path.stat().st_size for path in staging.rglob("*.gz"))
+            bar.update(min(arrived, DOWNLOAD_BYTES) - bar.n)
+            time.sleep(0.2)
+    return True
+
+
+def write_idx(splits, root):
+    """Write train and test pictures as IDX files under ``root/FashionMNIST/raw``.
+
+    This is the layout that torchvision's ``FashionMNIST`` and the book's loader read, so that
+    other people's code can be run on exactly the pictures that ours sees.
+    """
+    raw = Path(root) / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True, exist_ok=True)
+    for prefix, split in (("train", splits.train), ("t10k", splits.test)):
+        images, labels = split.images.squeeze(1).numpy(), split.labels.to(torch.uint8).numpy()
+        for kind, values in (("images-idx3", images), ("labels-idx1", labels)):
+            header = np.array([0x0800 + values.ndim, *values.shape], dtype=">i4").tobytes()
+            (raw / f"{prefix}-{kind}-ubyte").write_bytes(header + values.tobytes())
+    return raw

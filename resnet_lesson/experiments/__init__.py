@@ -1,0 +1,1 @@
+"""One module per recorded experiment; ``results/`` holds what they wrote."""

@@ -1,0 +1,56 @@
+"""Train ResNet-18 once on the full set: ``python -m resnet_lesson.experiments.full_run``.
+
+The network is the one of notebook 07, at 28×28 pixels. Weights are chosen on the validation
+split; the test split is used once, at the end. Writes ``results/full_run.csv``, one row per
+epoch; the test accuracy of the chosen weights stands in every row.
+"""
+
+import argparse
+import csv
+import platform
+from pathlib import Path
+
+import torch
+
+from resnet_lesson import data, models, training
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main(arguments=None):
+    """Train, evaluate once on the test split, write the rows."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--lr", type=float, default=0.05)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--source", choices=("full", "mini"), default="full")
+    parser.add_argument("--out", type=Path, default=RESULTS / "full_run.csv")
+    parser.add_argument("--checkpoint", type=Path, default=None,
+                        help="folder for weights and history; an interrupted run resumes there")
+    options = parser.parse_args(arguments)
+
+    splits = data.load_fashion_mnist(options.source)
+    torch.manual_seed(options.seed)
+    model = models.resnet18()
+    resume = options.checkpoint is not None and (options.checkpoint / "history.json").exists()
+    history = training.fit(model, splits, epochs=options.epochs, lr=options.lr,
+                           seed=options.seed, checkpoint=options.checkpoint, resume=resume)
+    if history.interrupted:
+        return
+    test = training.evaluate(history.load_best(model), splits.test)
+    print(f"test accuracy of epoch {history.best['epoch']}, chosen on validation: "
+          f"{test.accuracy:.4f}")
+    shared = {"arm": "residual", "depth": 18, "data": splits.train.source, "seed": options.seed,
+              "lr": options.lr, "batch_size": history.settings["batch_size"],
+              "test_accuracy": test.accuracy, "test_loss": test.loss,
+              "threads": torch.get_num_threads(), "machine": platform.machine(),
+              "python": platform.python_version(), "torch": torch.__version__.split("+")[0]}
+    with options.out.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*history.epochs[0], *shared])
+        writer.writeheader()
+        writer.writerows({**row, **shared} for row in history.epochs)
+    print(f"wrote {options.out}")
+
+
+if __name__ == "__main__":
+    main()
