@@ -54,9 +54,8 @@ def _outputs(outputs, number):
         if output.output_type == "stream":
             if output.name == "stderr":
                 raise ValueError(f"code cell {number} wrote to stderr: {output.text[:200]!r}")
-            output.text = _overwritten(output.text)
             if kept and kept[-1].output_type == "stream":
-                kept[-1].text = _overwritten(kept[-1].text + output.text)
+                kept[-1].text += output.text
                 continue
         else:
             output.data.pop(LIVE_VIEW, None)
@@ -65,6 +64,9 @@ def _outputs(outputs, number):
             if not output.data:
                 continue
         kept.append(output)
+    for output in kept:
+        if output.output_type == "stream":
+            output.text = _overwritten(output.text)
     return kept
 
 

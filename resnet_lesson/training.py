@@ -1,5 +1,6 @@
 """Training and evaluation: one loop, short enough to read, that loses nothing when it stops."""
 
+import copy
 import json
 import math
 import os
@@ -269,16 +270,45 @@ class _Run:
 def learning_rate(schedule, peak, step, steps):
     """Return the learning rate of a step, 0 ≤ step < steps.
 
-    ``"one-cycle"`` rises from peak / 25 over the first quarter and falls to about zero along a
-    cosine (Smith, "A disciplined approach to neural network hyper-parameters", 2018; the shape
-    is that of ``torch.optim.lr_scheduler.OneCycleLR``).
+    ``"one-cycle"`` rises from peak / 25 over the first quarter and falls to about zero, both along
+    a cosine: the values of ``torch.optim.lr_scheduler.OneCycleLR`` with ``pct_start=0.25``
+    (Smith, "A disciplined approach to neural network hyper-parameters", 2018), as a function of
+    the step alone, so that a resumed run needs no scheduler's state.
     """
     if schedule == "constant":
         return peak
-    turn = steps / 4
+    turn, last = max(steps / 4 - 1, 0), max(steps - 1, 1)
     if step < turn:
-        return peak / 25 + (peak - peak / 25) * (1 - math.cos(math.pi * step / turn)) / 2
-    return peak * (1 + math.cos(math.pi * (step - turn) / (steps - turn))) / 2
+        first, second, way = peak / 25, peak, step / turn
+    else:
+        first, second, way = peak, peak / 25e4, (step - turn) / (last - turn)
+    return second + (first - second) * (1 + math.cos(math.pi * way)) / 2
+
+
+def step_seconds(model, split, *, batch_size=128, size=None, repeats=2):
+    """Return the wall time of one training step in seconds: forward, backward, update.
+
+    A copy of the model is trained, so that the model itself stays as it is. The first step, which
+    is slower, is not counted; the fastest of ``repeats`` is.
+    """
+    model = copy.deepcopy(model).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    X, y = split.pixels(slice(batch_size), size), split.labels[:batch_size]
+    seconds = []
+    for _ in range(1 + repeats):
+        start = time.perf_counter()
+        optimizer.zero_grad()
+        F.cross_entropy(model(X), y).backward()
+        optimizer.step()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds[1:])
+
+
+def confusion(logits, labels):
+    """Count pictures by true class (row) and predicted class (column); (N, classes) → (C, C)."""
+    classes = logits.shape[1]
+    return torch.bincount(labels * classes + logits.argmax(1),
+                          minlength=classes ** 2).view(classes, classes)
 
 
 @torch.no_grad()

@@ -13,8 +13,7 @@ from pathlib import Path
 import torch
 
 from resnet_lesson import data, models, training
-
-RESULTS = Path(__file__).parent / "results"
+from resnet_lesson.experiments import RESULTS
 
 
 def main(arguments=None):

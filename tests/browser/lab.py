@@ -21,8 +21,7 @@ from playwright.sync_api import sync_playwright
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
              "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-SETTINGS = ["--no-browser", "--allow-root", "--LabApp.news_url=None",
-            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+SETTINGS = ["--no-browser", "--allow-root"]
 
 
 def browser_path():
@@ -77,7 +76,7 @@ def open_notebook(page, address, name):
     base, token = address.split("/lab?")
     page.goto(f"{base}/lab/tree/{name}?{token}&reset")
     page.wait_for_selector(".jp-Notebook .jp-Cell")
-    page.wait_for_selector('.jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status="idle"]')
+    page.wait_for_selector(".jp-StatusBar-Widget :text('| Idle')")
 
 
 def run_all(page, timeout=600):
@@ -86,17 +85,28 @@ def run_all(page, timeout=600):
     page.click('li[data-command="runmenu:run-all"]')
     deadline = time.monotonic() + timeout
     quiet = 0
-    while quiet < 3:
+    while quiet < 4:
         if time.monotonic() > deadline:
             raise RuntimeError(f"the notebook still runs after {timeout} seconds")
         time.sleep(0.5)
-        status = page.get_attribute(".jp-NotebookPanel .jp-Notebook-ExecutionIndicator",
-                                    "data-status")
-        quiet = quiet + 1 if status == "idle" and not _waiting(page) else 0
+        idle = page.locator(".jp-StatusBar-Widget :text('| Idle')").count() > 0
+        started = page.locator(".jp-InputPrompt").filter(has_text=re.compile(r"\[\d+\]")).count()
+        waiting = page.locator(".jp-InputPrompt").filter(has_text="[*]").count()
+        quiet = quiet + 1 if idle and started and not waiting else 0
 
 
-def _waiting(page):
-    return page.locator('.jp-InputPrompt:has-text("[*]")').count() > 0
+def scroll_to(page, text):
+    """Scroll down until a text is on the screen; fail if the notebook does not show it."""
+    scroller = page.locator(".jp-WindowedPanel-outer").first
+    height = scroller.evaluate("element => element.scrollHeight")
+    for top in range(0, height + 1, 600):
+        scroller.evaluate("(element, top) => { element.scrollTop = top }", top)
+        page.wait_for_timeout(300)
+        found = page.locator(".jp-Notebook").get_by_text(text).first
+        if found.count():
+            found.scroll_into_view_if_needed()
+            return found
+    raise AssertionError(f"the notebook does not show {text!r}")
 
 
 def photograph(page, folder, name):

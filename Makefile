@@ -1,0 +1,30 @@
+# Two commands are enough: `make lab` to read and run the lesson, `make test` to check it.
+# Each sets up what it needs in .venv; delete that folder to start afresh.
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,$(if $(shell \
+	$(name) -c 'import sys; print((3, 11) <= sys.version_info < (3, 14) or "")' 2>/dev/null),$(name))))
+BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
+SCREEN := $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname -s))$(filter Windows_NT,$(OS))
+ROOT := $(filter 0,$(shell id -u 2>/dev/null))
+
+.PHONY: env lab test notebooks results
+
+env: .venv/ready
+
+.venv/ready: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found. Install one, or name it: make PYTHON=/path/to/python3.12 lab"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --editable ".[test]"
+	@touch .venv/ready
+
+lab: .venv/ready
+	$(BIN)/python -m jupyterlab $(if $(SCREEN),,--no-browser) $(if $(ROOT),--allow-root) notebooks/00_start_here.ipynb
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+notebooks: .venv/ready
+	$(BIN)/python -m resnet_lesson.publish
+
+results: .venv/ready
+	$(BIN)/python -m resnet_lesson.experiments.full_run --checkpoint runs/full_run

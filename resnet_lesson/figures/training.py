@@ -1,0 +1,107 @@
+"""Figures about data and training: pictures, curves, the confusion matrix, mistakes."""
+
+import torch
+
+from resnet_lesson.figures import COLORS, DASHES, new_figure, style
+
+
+def examples(split, per_class=6):
+    """Show the first pictures of each class, one class a column."""
+    classes = split.classes
+    figure, axes = new_figure(per_class, len(classes), size=(11, 0.95 * per_class + 0.5))
+    for column, name in enumerate(classes):
+        found = (split.labels == column).nonzero().squeeze(1)[:per_class]
+        for row in range(per_class):
+            axis = axes[row, column]
+            axis.axis("off")
+            if row < len(found):
+                axis.imshow(split.images[found[row], 0], cmap="gray_r")
+            if row == 0:
+                axis.set_title(name, fontsize=13)
+    counts = torch.bincount(split.labels, minlength=len(classes))
+    figure.caption = (f"{split.source}, {split.name} split: {len(split):,} pictures of "
+                      f"{split.images.shape[-2]}×{split.images.shape[-1]} grey values in "
+                      f"{len(classes)} classes, {counts.min():,} to {counts.max():,} of each.")
+    return figure
+
+
+def curves(history):
+    """Draw loss and accuracy by epoch, training and validation, with the best epoch marked."""
+    figure, (left, right) = new_figure(1, 2, size=(11, 4.2))
+    epochs = history.column("epoch")
+    with style():
+        for axis, quantity in ((left, "loss"), (right, "accuracy")):
+            for split in ("train", "validation"):
+                axis.plot(epochs, history.column(f"{split}_{quantity}"), DASHES[split],
+                          marker="o", color=COLORS[split], label=split)
+            axis.set_xlabel("epoch")
+            axis.set_ylabel(quantity)
+            axis.set_xticks(epochs if len(epochs) <= 12 else epochs[:: len(epochs) // 6])
+        left.set_ylim(bottom=0)
+        if not epochs:
+            figure.caption = ("No epoch has finished yet; "
+                              f"{len(history.step_losses)} steps were taken.")
+            return figure
+        left.set_ylim(top=1.1 * max(history.column("train_loss")
+                                    + [min(history.column("validation_loss"))]))
+        best = history.best
+        right.axvline(best["epoch"], color=COLORS["test"], linestyle=":", label="best epoch")
+        right.legend(loc="lower right")
+        left.legend(loc="upper right")
+    figure.caption = (
+        f"Training loss fell from {epochs and history.epochs[0]['train_loss']:.2f} to "
+        f"{history.epochs[-1]['train_loss']:.2f} in {len(epochs)} epochs. Validation accuracy was "
+        f"best after epoch {best['epoch']}: {best['validation_accuracy']:.3f}. "
+        "Losses above the top of the picture are cut off.")
+    return figure
+
+
+def confusion(counts, classes):
+    """Draw a confusion matrix of counts, shape (classes, classes), true class by row."""
+    figure, axis = new_figure(size=(9.5, 8))
+    total = counts.sum(1, keepdim=True).clamp(min=1)
+    share = counts / total
+    with style():
+        axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        axis.grid(False)
+        axis.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+        axis.set_yticks(range(len(classes)), classes)
+        axis.set_xlabel("predicted class")
+        axis.set_ylabel("true class")
+        for row in range(len(classes)):
+            for column in range(len(classes)):
+                count = int(counts[row, column])
+                if count:
+                    axis.text(column, row, count, ha="center", va="center", fontsize=12,
+                              color="white" if share[row, column] > 0.5 else "black")
+    wrong = counts.clone().fill_diagonal_(0)
+    row, column = divmod(int(wrong.argmax()), len(classes))
+    right = counts.diagonal() / total.squeeze(1)
+    figure.caption = (
+        f"{int(wrong.sum()):,} of {int(counts.sum()):,} pictures are classified wrongly. The most "
+        f"frequent mistake: {classes[row]} taken for {classes[column]}, "
+        f"{int(wrong[row, column])} times. Best recognised: {classes[int(right.argmax())]} "
+        f"({right.max():.2f} right); worst: {classes[int(right.argmin())]} ({right.min():.2f}).")
+    return figure
+
+
+def mistakes(split, logits, count=10):
+    """Show the wrong answers that the network is surest of, with what it said and the truth."""
+    confidence, answers = logits.softmax(1).max(1)
+    wrong = (answers != split.labels).nonzero().squeeze(1)
+    order = wrong[confidence[wrong].argsort(descending=True)][:count]
+    figure, axes = new_figure(2, 5, size=(11, 6))
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, index in zip(axes.flat, order.tolist(), strict=False):
+        axis.imshow(split.images[index, 0], cmap="gray_r")
+        axis.set_title(f"said {split.classes[int(answers[index])]} {confidence[index]:.2f}\n"
+                       f"is {split.classes[int(split.labels[index])]}", fontsize=13)
+    if len(order):
+        figure.caption = (
+            f"The network is wrong on {len(wrong):,} of {len(split):,} pictures; these "
+            f"{len(order)} are the ones it is surest of, at a probability of "
+            f"{confidence[order].min():.2f} or more.")
+    else:
+        figure.caption = f"The network is right on all {len(split):,} pictures."
+    return figure

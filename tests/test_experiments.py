@@ -1,0 +1,58 @@
+"""Recorded results: they can be read, regenerated, and are what the README says."""
+
+import csv
+import re
+
+import pytest
+
+from resnet_lesson import experiments
+from resnet_lesson.experiments import full_run
+from tests.test_house import PROJECT
+
+
+def test_numbers_are_read_as_numbers():
+    rows = experiments.read("full_run")
+    assert [row["epoch"] for row in rows] == list(range(1, len(rows) + 1))
+    assert all(isinstance(row["test_accuracy"], float) for row in rows)
+    assert isinstance(rows[0]["torch"], str)
+
+
+def test_unknown_results_name_the_known_ones():
+    with pytest.raises(FileNotFoundError, match="full_run"):
+        experiments.read("nothing")
+
+
+def test_the_recorded_run_is_real_and_reaches_what_was_asked():
+    rows = experiments.read("full_run")
+    assert rows[0]["data"] == "Fashion-MNIST full" and len(rows) >= 5
+    assert rows[-1]["test_accuracy"] >= 0.90
+    losses = [row["train_loss"] for row in rows]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_the_readme_says_what_was_recorded():
+    rows = experiments.read("full_run")
+    text = re.sub(r"\s+", " ", (PROJECT / "README.md").read_text(encoding="utf-8"))
+    accuracy, = re.findall(r"reaches a test accuracy of ([\d.]+)", text)
+    epochs, = re.findall(r"trained once for (\d+) epochs", text)
+    minutes, = re.findall(r"in about (\d+) minutes of training", text)
+    assert accuracy == f"{rows[0]['test_accuracy']:.3f}"
+    assert int(epochs) == len(rows)
+    assert int(minutes) == round(sum(row["seconds"] for row in rows) / 60)
+
+
+def test_the_command_writes_the_rows_that_it_measured(tmp_path, monkeypatch, capsys):
+    from resnet_lesson import data, models
+
+    mini = data.load_fashion_mnist("mini", quiet=True)
+    part = data.Splits(*(split.take(slice(200)) for split in mini))
+    monkeypatch.setattr(full_run.data, "load_fashion_mnist", lambda source: part)
+    monkeypatch.setattr(full_run.models, "resnet18",
+                        lambda: models.small_resnet(8, widths=(4, 4, 4), stem="small/2"))
+    out = tmp_path / "rows.csv"
+    full_run.main(["--epochs", "2", "--out", str(out), "--checkpoint", str(tmp_path / "run")])
+    with out.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert set(rows[0]) == set(experiments.read("full_run")[0])
+    assert f"{float(rows[0]['test_accuracy']):.4f}" in capsys.readouterr().out

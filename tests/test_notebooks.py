@@ -1,0 +1,138 @@
+"""Every notebook holds the outputs of one complete run of exactly the code that stands in it."""
+
+import copy
+import re
+
+import nbformat
+import pytest
+
+from resnet_lesson import publish
+
+PATHS = sorted(publish.NOTEBOOKS.glob("*.ipynb"))
+TITLES = {path.name for path in PATHS}
+
+
+def load(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def run_complaints(notebook):
+    """Return what shows that the outputs are not those of a complete, error-free run."""
+    found = []
+    cells = code_cells(notebook)
+    counts = [cell.execution_count for cell in cells]
+    if counts != list(range(1, len(cells) + 1)):
+        found.append(f"execution counts are {counts}")
+    if notebook.metadata.get("resnet_lesson", {}).get("executed") != publish.fingerprint(notebook):
+        found.append("the code was changed after the run; python -m resnet_lesson.publish")
+    if "widgets" in notebook.metadata:
+        found.append("widget state is stored")
+    if notebook.metadata.get("kernelspec") != publish.KERNEL:
+        found.append("JupyterLab would ask for a kernel")
+    outputs = [output for cell in cells for output in cell.outputs]
+    if not outputs:
+        found.append("there are no outputs, so nothing would be compared")
+    for output in outputs:
+        if output.output_type == "error":
+            found.append(f"a cell failed: {output.ename}")
+        if output.get("name") == "stderr":
+            found.append("a cell wrote to stderr")
+        if publish.LIVE_VIEW in output.get("data", {}):
+            found.append("a live widget view is stored")
+    return found
+
+
+@pytest.fixture(params=PATHS, ids=lambda path: path.stem)
+def notebook(request):
+    return load(request.param)
+
+
+def test_there_are_notebooks():
+    assert "00_start_here.ipynb" in TITLES and "07_train_fashion_mnist.ipynb" in TITLES
+
+
+def test_outputs_are_those_of_a_complete_run(notebook):
+    nbformat.validate(notebook)
+    assert run_complaints(notebook) == []
+
+
+def spoil_count(notebook):
+    code_cells(notebook)[-1].execution_count += 1
+
+
+def spoil_code(notebook):
+    code_cells(notebook)[0].source += "\n# changed"
+
+
+def spoil_outputs(notebook):
+    for cell in code_cells(notebook):
+        cell.outputs = []
+
+
+def spoil_error(notebook):
+    code_cells(notebook)[0].outputs = [nbformat.v4.new_output(
+        "error", ename="ValueError", evalue="", traceback=[])]
+
+
+def spoil_stderr(notebook):
+    code_cells(notebook)[0].outputs = [nbformat.v4.new_output(
+        "stream", name="stderr", text="a warning")]
+
+
+def spoil_view(notebook):
+    code_cells(notebook)[0].outputs = [nbformat.v4.new_output(
+        "display_data", data={publish.LIVE_VIEW: {}})]
+
+
+def spoil_state(notebook):
+    notebook.metadata["widgets"] = {}
+
+
+def spoil_kernel(notebook):
+    del notebook.metadata["kernelspec"]
+
+
+@pytest.mark.parametrize("spoil", [spoil_count, spoil_code, spoil_outputs, spoil_error,
+                                   spoil_stderr, spoil_view, spoil_state, spoil_kernel])
+def test_each_way_to_spoil_a_notebook_is_caught(spoil):
+    notebook = copy.deepcopy(load(PATHS[0]))
+    spoil(notebook)
+    assert run_complaints(notebook) != []
+
+
+def test_no_cell_is_skipped_or_runs_too_long(notebook):
+    known = {"nbval-ignore-output"}
+    for cell in notebook.cells:
+        assert set(cell.metadata.get("tags", [])) <= known, cell.source
+
+
+def test_cells_are_small(notebook):
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert len(cell.source.splitlines()) <= 20, cell.source
+        else:
+            words = re.sub(r"\$[^$]*\$|`[^`]*`", "x", cell.source).split()
+            assert len(words) <= 100, cell.source
+
+
+def test_links_between_notebooks_lead_somewhere(notebook):
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for target in re.findall(r"\]\(([^)#]+\.ipynb)", cell.source):
+                assert target in TITLES, f"{target} does not exist"
+
+
+def test_notebooks_define_no_figures_and_no_widgets(notebook):
+    for cell in code_cells(notebook):
+        assert not re.search(r"\bplt\.|ipywidgets|\.subplots\(", cell.source), cell.source
+
+
+def test_titles_and_ends_follow_the_series(notebook):
+    first, last = notebook.cells[0].source, notebook.cells[-1].source
+    assert re.match(r"# (\d\d|A1) · ", first)
+    assert "Time:" in first and "Needs:" in first
+    assert ".ipynb)" in last

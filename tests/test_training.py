@@ -1,0 +1,280 @@
+"""Training: it learns, it can be stopped anywhere, and it goes on as if it never had been."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from resnet_lesson import data, models, training
+
+
+@pytest.fixture(scope="module")
+def splits():
+    mini = data.load_fashion_mnist("mini", quiet=True)
+    return data.Splits(mini.train.take(slice(600)), mini.validation.take(slice(200)),
+                       mini.test.take(slice(200)))
+
+
+def network(seed=0):
+    torch.manual_seed(seed)
+    return models.small_resnet(8, widths=(4, 8, 8), stem="small/2")
+
+
+def equal(first, second):
+    return all(torch.equal(a, b) for a, b in zip(
+        first.state_dict().values(), second.state_dict().values(), strict=True))
+
+
+def test_fit_learns_real_pictures(splits):
+    model = network()
+    before = training.evaluate(model, splits.validation)
+    history = training.fit(model, splits, epochs=4, batch_size=50, lr=0.1)
+    assert history.column("epoch") == [1, 2, 3, 4]
+    assert history.best["validation_accuracy"] > max(0.4, before.accuracy + 0.2)
+    assert history.epochs[-1]["train_loss"] < history.epochs[0]["train_loss"] / 1.5
+    assert len(history.step_losses) == 4 * 12 and not history.interrupted
+
+
+def test_fit_takes_the_step_that_torch_takes(splits):
+    ours, theirs = network(), network()
+    part = splits._replace(train=splits.train.take(slice(64)))
+    training.fit(ours, part, epochs=1, batch_size=64, lr=0.1, momentum=0.0, weight_decay=0.0,
+                 schedule="constant", seed=5)
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(5 * 1_000_003))
+    X, y = part.train.pixels(order), part.train.labels[order]
+    nn.functional.cross_entropy(theirs(X), y).backward()
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter -= 0.1 * parameter.grad
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_history_reports_what_a_second_evaluation_finds(splits, tmp_path):
+    model = network()
+    history = training.fit(model, splits, epochs=3, batch_size=100, lr=0.3, checkpoint=tmp_path)
+    last = history.epochs[-1]
+    score = training.evaluate(model, splits.validation)
+    assert score.accuracy == pytest.approx(last["validation_accuracy"])
+    best = training.evaluate(history.load_best(network(1)), splits.validation)
+    assert best.accuracy == pytest.approx(max(history.column("validation_accuracy")))
+    stored = training.History.load(tmp_path)
+    assert stored.epochs == history.epochs and stored.step_losses == history.step_losses
+    assert equal(stored.load_best(network(1)), history.load_best(network(2)))
+
+
+def test_evaluate_uses_running_statistics_and_leaves_the_mode_alone(splits):
+    model = network().train()
+    whole = training.evaluate(model, splits.test)
+    assert model.training
+    by_one = training.evaluate(model, splits.test, batch_size=1)
+    assert by_one.accuracy == whole.accuracy  # batch statistics would differ with the batch
+    assert by_one.loss == pytest.approx(whole.loss, rel=1e-4)
+
+
+def test_the_test_split_is_never_looked_at_in_training(splits):
+    poisoned = splits._replace(test=None)
+    training.fit(network(), poisoned, epochs=1, batch_size=200)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(splits):
+    models_ = []
+    for seed in (7, 7, 8):
+        model = network()
+        training.fit(model, splits, epochs=1, batch_size=100, seed=seed)
+        models_.append(model)
+    assert equal(models_[0], models_[1]) and not equal(models_[0], models_[2])
+
+
+class Interrupting(nn.Module):
+    """A network that presses Ctrl-C in the middle of its n-th step."""
+
+    def __init__(self, inner, step):
+        super().__init__()
+        self.inner, self.left = inner, step
+
+    def forward(self, X):
+        if self.training:
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), signal.SIGINT)
+        return self.inner(X)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows delivers Ctrl-C to the whole console")
+@pytest.mark.parametrize("step", [1, 4, 6, 9, 18])
+def test_an_interrupted_run_loses_nothing_and_resumes_exactly(splits, tmp_path, capsys, step):
+    settings = {"epochs": 3, "batch_size": 100, "lr": 0.1}
+    unbroken = Interrupting(network(), 0)
+    whole = training.fit(unbroken, splits, **settings)
+    model = Interrupting(network(), step)
+    history = training.fit(model, splits, checkpoint=tmp_path, **settings)
+    assert history.interrupted == (step < 18)
+    assert len(history.step_losses) == step and len(history.epochs) == step // 6
+    assert ("resume=True" in capsys.readouterr().out) == history.interrupted
+    fresh = Interrupting(network(9), 0)
+    resumed = training.fit(fresh, splits, checkpoint=tmp_path, resume=True, **settings)
+    assert equal(fresh, unbroken)
+    assert resumed.step_losses == whole.step_losses and not resumed.interrupted
+    same = [{key: value for key, value in row.items() if "second" not in key}
+            for row in whole.epochs]
+    assert same == [{key: value for key, value in row.items() if "second" not in key}
+                    for row in resumed.epochs]
+
+
+def test_a_killed_process_loses_at_most_the_running_epoch(tmp_path):
+    code = f"""
+import torch, sys
+sys.path.insert(0, {str(training.Path.cwd())!r})
+from resnet_lesson import data, models, training
+mini = data.load_fashion_mnist("mini", quiet=True)
+splits = data.Splits(mini.train.take(slice(600)), mini.validation.take(slice(200)), mini.test)
+torch.manual_seed(0)
+model = models.small_resnet(8, widths=(4, 8, 8), stem="small/2")
+training.fit(model, splits, epochs=500, batch_size=100, lr=0.1, schedule="constant",
+             checkpoint={str(tmp_path)!r})
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            time.sleep(0.05)
+            path = tmp_path / "history.json"
+            if path.exists() and len(json.loads(path.read_text())["epochs"]) >= 2:
+                break
+    finally:
+        process.kill()
+        process.wait()
+    done = len(training.History.load(tmp_path).epochs)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert done >= 2 and state["epoch"] in (done, done + 1) and state["step"] == 0
+    mini = data.load_fashion_mnist("mini", quiet=True)
+    splits = data.Splits(mini.train.take(slice(600)), mini.validation.take(slice(200)), mini.test)
+    epochs = state["epoch"] + 1
+    settings = {"epochs": epochs, "batch_size": 100, "lr": 0.1, "schedule": "constant"}
+    resumed, unbroken = network(5), network()
+    training.fit(resumed, splits, checkpoint=tmp_path, resume=True, **settings)
+    training.fit(unbroken, splits, **settings)
+    assert equal(resumed, unbroken)
+
+
+def test_a_new_run_sets_the_earlier_one_aside(splits, tmp_path):
+    folder = tmp_path / "run"
+    first = training.fit(network(), splits, epochs=1, batch_size=200, checkpoint=folder)
+    training.fit(network(1), splits, epochs=1, batch_size=200, checkpoint=folder)
+    assert training.History.load(tmp_path / "run.previous").epochs == first.epochs
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"lr": 0.2}, "lr=0.1, now lr=0.2"),
+    ({"seed": 1}, "seed=0, now seed=1"),
+    ({"epochs": 3}, "epochs=1, now epochs=3"),
+])
+def test_resuming_with_other_settings_is_refused(splits, tmp_path, change, words):
+    settings = {"epochs": 1, "batch_size": 200, "lr": 0.1}
+    training.fit(network(), splits, checkpoint=tmp_path, **settings)
+    with pytest.raises(ValueError, match=words):
+        training.fit(network(), splits, checkpoint=tmp_path, resume=True, **settings | change)
+
+
+def test_resuming_another_network_or_nothing_is_refused(splits, tmp_path):
+    settings = {"epochs": 1, "batch_size": 200, "resume": True}
+    with pytest.raises(FileNotFoundError, match="holds no training run"):
+        training.fit(network(), splits, checkpoint=tmp_path / "none", **settings)
+    with pytest.raises(ValueError, match="needs checkpoint"):
+        training.fit(network(), splits, **settings)
+    training.fit(network(), splits, epochs=1, batch_size=200, checkpoint=tmp_path)
+    before = (tmp_path / "state.pt").read_bytes()
+    with pytest.raises(ValueError, match="another network"):
+        training.fit(models.small_resnet(14), splits, checkpoint=tmp_path, **settings)
+    assert (tmp_path / "state.pt").read_bytes() == before
+
+
+def test_an_unwritable_checkpoint_is_named(splits, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(RuntimeError, match="cannot write the checkpoint to .*file"):
+        training.fit(network(), splits, epochs=1, batch_size=600,
+                     checkpoint=tmp_path / "file" / "run")
+
+
+def test_a_diverging_run_says_what_to_do(splits):
+    with pytest.raises(RuntimeError, match="lower lr than 1e[+]?30"):
+        training.fit(network(), splits, epochs=2, batch_size=100, lr=1e30, schedule="constant")
+
+
+@pytest.mark.parametrize(("setting", "words"), [
+    ({"epochs": 0}, "epochs must be"), ({"epochs": 1.5}, "epochs must be"),
+    ({"batch_size": -3}, "batch_size must be"), ({"lr": 0}, "lr must be"),
+    ({"schedule": "cosine"}, "one-cycle"), ({"precision": "int8"}, "float32, bfloat16"),
+])
+def test_senseless_settings_are_refused(splits, setting, words):
+    with pytest.raises(ValueError, match=words):
+        training.fit(network(), splits, **{"epochs": 1} | setting)
+
+
+def test_pictures_of_the_wrong_shape_are_refused_in_words(splits):
+    colour = data.Split(splits.train.images.repeat(1, 3, 1, 1), splits.train.labels)
+    with pytest.raises(ValueError, match=r"\(N, 1, height, width\), got \(128, 3, 28, 28\)"):
+        training.fit(network(), splits._replace(train=colour), epochs=1)
+    with pytest.raises(ValueError, match=r"\(N, 1, height, width\), got \(28, 28\)"):
+        network()(torch.zeros(28, 28))
+    with pytest.raises(ValueError, match="is empty"):
+        training.evaluate(network(), splits.test.take([]))
+
+
+def test_bfloat16_and_channels_last_train_too(splits):
+    history = training.fit(network(), splits, epochs=2, batch_size=100, precision="bfloat16",
+                           memory_format=torch.channels_last)
+    assert all(math.isfinite(loss) for loss in history.step_losses)
+    assert history.epochs[-1]["train_loss"] < history.epochs[0]["train_loss"]
+
+
+@pytest.mark.parametrize("steps", [8, 37, 400])
+def test_one_cycle_equals_torchs(steps):
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.3, total_steps=steps,
+                                                 pct_start=0.25, cycle_momentum=False)
+    for step in range(steps):
+        ours = training.learning_rate("one-cycle", 0.3, step, steps)
+        assert ours == pytest.approx(theirs.get_last_lr()[0], rel=1e-9)
+        optimizer.step()
+        if step < steps - 1:
+            theirs.step()
+    assert training.learning_rate("constant", 0.3, 17, steps) == 0.3
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4])
+def test_one_cycle_of_very_few_steps_stays_within_its_peak(steps):
+    rates = [training.learning_rate("one-cycle", 0.3, step, steps) for step in range(steps)]
+    assert all(0 <= rate <= 0.3 + 1e-12 for rate in rates) and max(rates) > 0.1
+
+
+def test_confusion_counts_every_picture_in_its_place():
+    labels = torch.randint(4, (500,))
+    logits = torch.randn(500, 4)
+    counts = training.confusion(logits, labels)
+    assert counts.sum() == 500
+    for true in range(4):
+        for said in range(4):
+            assert counts[true, said] == ((labels == true) & (logits.argmax(1) == said)).sum()
+
+
+def test_measuring_a_step_leaves_the_model_as_it_is(splits):
+    model = network()
+    assert training.step_seconds(model, splits.train, batch_size=50, size=32) > 0
+    assert equal(model, network())
+
+
+def test_an_unfinished_first_epoch_has_no_best():
+    history = training.History({})
+    with pytest.raises(ValueError, match="no epoch has finished"):
+        history.best  # noqa: B018
+    with pytest.raises(ValueError, match="no best weights"):
+        history.load_best(network())
