@@ -18,7 +18,8 @@ env: .venv/ready
 	@touch .venv/ready
 
 lab: .venv/ready
-	$(BIN)/python -m jupyterlab $(if $(SCREEN),,--no-browser) $(if $(ROOT),--allow-root) notebooks/00_start_here.ipynb
+	$(BIN)/python -m jupyterlab $(if $(SCREEN),,--no-browser) $(if $(ROOT),--allow-root) \
+		--ServerApp.root_dir=notebooks --LabApp.default_url=/lab/tree/00_start_here.ipynb
 
 test: .venv/ready
 	$(BIN)/python -m pytest

@@ -95,7 +95,7 @@ def publish(path, timeout=900):
         resources={"metadata": {"path": str(path.parent)}})
     try:
         client.execute()
-    except nbclient.exceptions.CellExecutionError as error:
+    except (nbclient.exceptions.CellControlSignal, RuntimeError) as error:
         raise ValueError(f"{path.name} failed; it is left as it was.\n{error}") from None
     normalise(notebook)
     nbformat.validate(notebook)

@@ -10,6 +10,7 @@ runs the notebook (a copy of it) and writes screenshots from top to bottom.
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,26 +34,34 @@ def browser_path():
 @contextmanager
 def serve(folder):
     """Start JupyterLab on a folder; yield the address of its root, with the token."""
+    with started([sys.executable, "-m", "jupyterlab", *SETTINGS,
+                  "--ServerApp.port_retries=100", f"--ServerApp.root_dir={folder}"]) as address:
+        yield address
+
+
+@contextmanager
+def started(command, **options):
+    """Run a command that starts JupyterLab; yield the address that it prints."""
     with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryDirectory() as home:
         environment = {**os.environ, "JUPYTER_CONFIG_DIR": f"{home}/config",
                        "JUPYTERLAB_WORKSPACES_DIR": f"{home}/workspaces",
                        "JUPYTERLAB_SETTINGS_DIR": f"{home}/settings"}
-        server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *SETTINGS, "--ServerApp.port_retries=100",
-             f"--ServerApp.root_dir={folder}"],
-            stdout=log, stderr=subprocess.STDOUT, env=environment)
+        for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+            environment.pop(name, None)
+        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment,
+                                  start_new_session=True, **options)
         try:
             yield _address(server, log)
         finally:
-            server.terminate()
-            server.wait(20)
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(30)
 
 
 def _address(server, log, patience=120):
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline and server.poll() is None:
         log.seek(0)
-        found = re.search(r"http://(?:localhost|127\.0\.0\.1):\d+/lab\?token=\w+", log.read())
+        found = re.search(r"http://(?:localhost|127\.0\.0\.1):\d+/lab\S*\?token=\w+", log.read())
         if found:
             return found.group(0)
         time.sleep(0.2)
