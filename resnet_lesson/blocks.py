@@ -4,8 +4,14 @@
 ``BasicBlock`` and ``Bottleneck`` follow He et al., "Deep Residual Learning for Image
 Recognition" (2016), figure 5, with torchvision's attribute names; with ``preactivation=True``
 they follow He et al., "Identity Mappings in Deep Residual Networks" (2016).
+
+Four published ways to write the basic block are in ``SOURCES``: they differ in the bias of the
+convolutions, in the norm on the shortcut, and in when the shortcut is projected.
 """
 
+from numbers import Integral
+
+import torch
 from torch import nn
 from torch.nn import functional as F
 
@@ -19,11 +25,66 @@ def _norm(channels, norm):
     return nn.BatchNorm2d(channels) if norm else nn.Identity()
 
 
-def _require_channels(x, channels, layer):
-    """Refuse a batch that ``layer`` cannot take, in words."""
-    if x.ndim != 4 or x.shape[1] != channels:
+def require_whole(layer, **values):
+    """Refuse settings that are not whole numbers above 0, in words.
+
+    Raises:
+        ValueError: names ``layer``, the setting and its value.
+    """
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"{layer} needs {name} to be a whole number above 0, got {value!r}")
+
+
+def require_batch(x, channels, layer):
+    """Refuse a batch that ``layer`` cannot take, in words, before any layer inside meets it.
+
+    Args:
+        x: what came in.
+        channels: how many channels the layer was built for.
+        layer: its name, for the sentence.
+
+    Raises:
+        ValueError: not a tensor of floats of shape (N, channels, height, width).
+    """
+    if not isinstance(x, torch.Tensor):
+        raise ValueError(f"{layer} needs a tensor of shape (N, {channels}, height, width), "
+                         f"got {type(x).__name__}")
+    if x.ndim != 4 or x.shape[1] != channels or 0 in x.shape[2:]:
         raise ValueError(f"{layer} needs an input of shape (N, {channels}, height, width), "
                          f"got {tuple(x.shape)}")
+    if not x.is_floating_point():
+        raise ValueError(f"{layer} needs floats, got {x.dtype}; bytes become floats between "
+                         "0 and 1 with x.float() / 255")
+
+
+def require_values(module, x, stride, layer):
+    """Refuse a batch that leaves batch norm a single value per channel while training.
+
+    From one value no variance can be computed, so torch gives up, deep inside.
+
+    Raises:
+        ValueError: names ``layer`` and the shape, and says what mends it.
+    """
+    n, _, height, width = x.shape
+    rows, columns = -(-height // stride), -(-width // stride)
+    if n * rows * columns == 1 and any(isinstance(part, nn.BatchNorm2d) and part.training
+                                       for part in module.modules()):
+        raise ValueError(f"{layer} got an input of shape {tuple(x.shape)} and would make maps of "
+                         "1×1 from a batch of 1, which leaves batch norm one value per channel "
+                         "to compute a variance from; use a larger batch, larger pictures, "
+                         "or model.eval()")
+
+
+def require_equal_shapes(branch, shortcut, layer, remedy):
+    """Refuse an addition of unequal shapes, even one that broadcasting would let through.
+
+    Raises:
+        ValueError: names ``layer``, both shapes and the remedy.
+    """
+    if branch.shape != shortcut.shape:
+        raise ValueError(f"{layer} cannot add the shortcut {tuple(shortcut.shape)} to the branch "
+                         f"{tuple(branch.shape)}; {remedy}")
 
 
 class Residual(nn.Module):
@@ -40,11 +101,14 @@ class Residual(nn.Module):
         (N, input_channels, H, W) → (N, num_channels, ⌈H / strides⌉, ⌈W / strides⌉)
 
     Raises:
-        ValueError: wrong input, or an addition of unequal shapes; the sentence names both.
+        ValueError: wrong settings or input, or an addition of unequal shapes; the sentence
+            names both.
     """
 
     def __init__(self, input_channels, num_channels, use_1x1conv=False, strides=1):
         super().__init__()
+        require_whole("Residual", input_channels=input_channels, num_channels=num_channels,
+                      strides=strides)
         self.conv1 = nn.Conv2d(input_channels, num_channels, kernel_size=3, padding=1,
                                stride=strides)
         self.conv2 = nn.Conv2d(num_channels, num_channels, kernel_size=3, padding=1)
@@ -55,14 +119,13 @@ class Residual(nn.Module):
 
     def forward(self, X):
         """Return relu(g(X) + shortcut(X))."""
-        _require_channels(X, self.conv1.in_channels, "Residual")
+        require_batch(X, self.conv1.in_channels, "Residual")
+        require_values(self, X, self.conv1.stride[0], "Residual")
         Y = F.relu(self.bn1(self.conv1(X)))
         Y = self.bn2(self.conv2(Y))
         if self.conv3 is not None:
             X = self.conv3(X)
-        if X.shape != Y.shape:
-            raise ValueError(f"Residual cannot add the shortcut {tuple(X.shape)} to the branch "
-                             f"{tuple(Y.shape)}; use_1x1conv=True gives both the same shape")
+        require_equal_shapes(Y, X, "Residual", "use_1x1conv=True gives both the same shape")
         return F.relu(Y + X)
 
 
@@ -71,11 +134,16 @@ class _Block(nn.Module):
 
     expansion = 1
 
-    def __init__(self, in_channels, out_channels, stride, residual, norm, preactivation):
+    def __init__(self, in_channels, out_channels, stride=1, residual=True, *, norm=True,
+                 preactivation=False, bias=None, always_project=False):
         super().__init__()
+        self.label = type(self).__name__
+        require_whole(self.label, in_channels=in_channels, out_channels=out_channels,
+                      stride=stride)
         self.in_channels, self.out_channels, self.stride = in_channels, out_channels, stride
         self.residual, self.preactivation = residual, preactivation
-        layers = self._branch_layers(norm)
+        bias = not norm if bias is None else bias
+        layers = self._branch_layers(bias)
         before = [in_channels] + [conv.out_channels for conv in layers]
         for i, conv in enumerate(layers, 1):
             setattr(self, f"conv{i}", conv)
@@ -83,12 +151,12 @@ class _Block(nn.Module):
         self.relu = nn.ReLU()
         self.depth = len(layers)
         self.downsample = None
-        if residual and (stride != 1 or in_channels != out_channels):
-            shortcut = _conv(in_channels, out_channels, 1, stride, bias=not norm)
+        if residual and (always_project or stride != 1 or in_channels != out_channels):
+            shortcut = _conv(in_channels, out_channels, 1, stride, bias=bias)
             self.downsample = (shortcut if preactivation
                                else nn.Sequential(shortcut, _norm(out_channels, norm)))
 
-    def _branch_layers(self, norm):
+    def _branch_layers(self, bias):
         raise TypeError("use BasicBlock or Bottleneck")
 
     def branch(self, x):
@@ -108,11 +176,42 @@ class _Block(nn.Module):
 
     def forward(self, x):
         """Return relu(g(x) + shortcut(x)); without the ReLU if ``preactivation``."""
-        _require_channels(x, self.in_channels, type(self).__name__)
+        require_batch(x, self.in_channels, self.label)
+        require_values(self, x, self.stride, self.label)
         out = self.branch(x)
         if self.residual:
-            out = out + self.shortcut(x)
+            shortcut = self.shortcut(x)
+            require_equal_shapes(out, shortcut, self.label, "its downsample must be a 1×1 "
+                                 "convolution to the branch's channels with the branch's stride")
+            out = out + shortcut
         return out if self.preactivation else self.relu(out)
+
+    def zero_branch(self):
+        """Make g(x) zero for every x, in a way that training can leave again; return the block.
+
+        After the last convolution comes a batch norm: its scale becomes zero (Goyal et al.,
+        "Accurate, Large Minibatch SGD", 2017, section 5.1; torchvision's
+        ``zero_init_residual``; its shift is zero anyway in a new block). With
+        ``preactivation`` the last norm stands before a ReLU, whose derivative at zero is
+        zero, so a zero scale would never learn; there, and without norm, the last
+        convolution becomes zero instead (Zhang et al., "Fixup Initialization", 2019).
+        """
+        last = self._last_factor()
+        nn.init.zeros_(last.weight)
+        if last.bias is not None:
+            nn.init.zeros_(last.bias)
+        return self
+
+    def branch_is_zero(self):
+        """Return whether ``zero_branch`` was called and nothing has been learned since."""
+        last = self._last_factor()
+        return not (last.weight.any() or (last.bias is not None and last.bias.any()))
+
+    def _last_factor(self):
+        """Return the last layer of the branch that multiplies: batch norm or convolution."""
+        norm = getattr(self, f"bn{self.depth}")
+        scales = not self.preactivation and isinstance(norm, nn.BatchNorm2d)
+        return norm if scales else getattr(self, f"conv{self.depth}")
 
 
 class BasicBlock(_Block):
@@ -124,24 +223,27 @@ class BasicBlock(_Block):
         stride: stride of the first convolution and of the projection.
         residual: add the shortcut; ``False`` gives the plain twin, with equal names and shapes
             of everything but the projection, which it does not need.
-        norm: batch norm after (or before) each convolution; ``False`` gives the convolutions a
-            bias instead.
-        preactivation: norm and ReLU before each convolution, none after the addition.
+        norm: batch norm after (or before) each convolution.
+        preactivation: norm and ReLU before each convolution, none after the addition; a
+            projection then takes x itself and has no norm.
+        bias: bias in every convolution; ``None`` means only where there is no norm, since a
+            norm subtracts it again.
+        always_project: a 1×1 convolution on the shortcut even where shapes are equal.
 
     Shapes:
         (N, in_channels, H, W) → (N, out_channels, ⌈H / stride⌉, ⌈W / stride⌉)
 
+    Attributes:
+        label: how errors call this block; a network puts its place there.
+
     Raises:
-        ValueError: the input has the wrong number of channels or dimensions.
+        ValueError: wrong settings, an input with the wrong number of channels or dimensions, or
+            one too small for batch norm in training.
     """
 
-    def __init__(self, in_channels, out_channels, stride=1, residual=True, *, norm=True,
-                 preactivation=False):
-        super().__init__(in_channels, out_channels, stride, residual, norm, preactivation)
-
-    def _branch_layers(self, norm):
-        return [_conv(self.in_channels, self.out_channels, 3, self.stride, bias=not norm),
-                _conv(self.out_channels, self.out_channels, 3, bias=not norm)]
+    def _branch_layers(self, bias):
+        return [_conv(self.in_channels, self.out_channels, 3, self.stride, bias=bias),
+                _conv(self.out_channels, self.out_channels, 3, bias=bias)]
 
 
 class Bottleneck(_Block):
@@ -155,14 +257,53 @@ class Bottleneck(_Block):
 
     expansion = 4
 
-    def __init__(self, in_channels, out_channels, stride=1, residual=True, *, norm=True,
-                 preactivation=False):
+    def __init__(self, in_channels, out_channels, *args, **options):
+        require_whole("Bottleneck", out_channels=out_channels)
         if out_channels % self.expansion:
             raise ValueError(f"Bottleneck needs out_channels that 4 divides, got {out_channels}")
-        super().__init__(in_channels, out_channels, stride, residual, norm, preactivation)
+        super().__init__(in_channels, out_channels, *args, **options)
 
-    def _branch_layers(self, norm):
+    def _branch_layers(self, bias):
         width = self.out_channels // self.expansion
-        return [_conv(self.in_channels, width, 1, bias=not norm),
-                _conv(width, width, 3, self.stride, bias=not norm),
-                _conv(width, self.out_channels, 1, bias=not norm)]
+        return [_conv(self.in_channels, width, 1, bias=bias),
+                _conv(width, width, 3, self.stride, bias=bias),
+                _conv(width, self.out_channels, 1, bias=bias)]
+
+
+def book_block(in_channels, out_channels, stride=1):
+    """Build ``Residual`` with its switch set where it has to be: bias, no norm on the shortcut.
+
+    Source: Zhang et al., "Dive into Deep Learning", section 8.6.
+    """
+    return Residual(in_channels, out_channels, strides=stride,
+                    use_1x1conv=stride != 1 or in_channels != out_channels)
+
+
+def torchvision_block(in_channels, out_channels, stride=1):
+    """Build the block of torchvision's ResNet-18: no bias, norm on the shortcut.
+
+    Source: ``torchvision/models/resnet.py``. There the network decides when to project.
+    """
+    return BasicBlock(in_channels, out_channels, stride)
+
+
+def switched_block(in_channels, out_channels, stride=1, use_residual=True):
+    """Build the block whose shortcut has a switch; it decides by itself when to project.
+
+    Source: Qiu et al., "Neural Networks and Deep Learning: Practice", section 5.4.
+    """
+    return BasicBlock(in_channels, out_channels, stride, residual=use_residual)
+
+
+def projecting_block(in_channels, out_channels, stride=1):
+    """Build the block that projects always, as introductions to the residual unit often do."""
+    return BasicBlock(in_channels, out_channels, stride, always_project=True)
+
+
+# Four ways to write one block, by where they are published: (in, out, stride=1) → block.
+SOURCES = {
+    "Dive into Deep Learning": book_block,
+    "torchvision": torchvision_block,
+    "NNDL practice book": switched_block,
+    "always projecting": projecting_block,
+}

@@ -48,7 +48,7 @@ def check(folder=None):
         if version is None:
             problems.append(f"{name} is missing; run `make lab` again, or, under conda, "
                             "`conda env update -f environment.yml`")
-    rows.append(("processors", f"{os.cpu_count()}, torch uses {torch.get_num_threads()} threads"))
+    rows.append(("processors", f"{os.cpu_count()}, of which torch uses {torch.get_num_threads()}"))
     rows.append(("GPU", "none; the lesson does not need one" if not torch.cuda.is_available()
                  else torch.cuda.get_device_name()))
     speed, difference = bfloat16()

@@ -4,9 +4,19 @@ Source: He et al., "Deep Residual Learning for Image Recognition" (2016), table 
 section 4.2 (the 6n + 2 layers for small pictures).
 """
 
+import copy
+
 from torch import nn
 
-from resnet_lesson.blocks import BasicBlock, Bottleneck, _conv, _norm, _require_channels
+from resnet_lesson.blocks import (
+    BasicBlock,
+    Bottleneck,
+    _conv,
+    _norm,
+    require_batch,
+    require_values,
+    require_whole,
+)
 
 STEMS = ("imagenet", "small", "small/2")
 INITIALISATIONS = ("he", "xavier", "default")
@@ -24,8 +34,12 @@ class ResNet(nn.Module):
         widths: channels of each stage before ``block.expansion``.
         stem: ``"imagenet"`` (7×7 stride 2, 3×3 max-pool stride 2), ``"small"`` (3×3) or
             ``"small/2"`` (3×3 stride 2).
-        norm: batch norm, or convolutions with bias.
+        norm: batch norm after each convolution.
         preactivation: norm and ReLU before each convolution, see ``blocks.BasicBlock``.
+        bias: bias in every convolution; ``None`` means only where there is no norm.
+        stem_bias: bias in the stem's convolution; ``None`` means as ``bias``.
+        zero_init_residual: start with every branch at zero, so that each block begins as its
+            shortcut (Goyal et al. 2017, section 5.1), see ``blocks.BasicBlock.zero_branch``.
 
     Shapes:
         (N, in_channels, H, W) → (N, num_classes)
@@ -35,20 +49,30 @@ class ResNet(nn.Module):
     """
 
     def __init__(self, block, layers, num_classes=10, in_channels=1, *, residual=True,
-                 widths=(64, 128, 256, 512), stem="imagenet", norm=True, preactivation=False):
+                 widths=(64, 128, 256, 512), stem="imagenet", norm=True, preactivation=False,
+                 bias=None, stem_bias=None, zero_init_residual=False):
         super().__init__()
+        require_whole("ResNet", num_classes=num_classes, in_channels=in_channels)
         if stem not in STEMS:
             raise ValueError(f"stem must be one of {', '.join(STEMS)}, got {stem!r}")
         if not 0 < len(layers) <= len(widths):
             raise ValueError(f"layers needs 1 to {len(widths)} stages, as widths has, "
                              f"got {len(layers)}")
+        for i, (count, width) in enumerate(zip(layers, widths, strict=False)):
+            require_whole("ResNet", **{f"layers[{i}]": count, f"widths[{i}]": width})
+        if zero_init_residual and not residual:
+            raise ValueError("zero_init_residual=True needs residual=True: a plain network whose "
+                             "branches are zero gives the same logits for every picture and "
+                             "passes no gradient")
+        bias = not norm if bias is None else bias
+        stem_bias = bias if stem_bias is None else stem_bias
         self.in_channels, self.preactivation = in_channels, preactivation
         channels = widths[0]
         if stem == "imagenet":
-            self.conv1 = nn.Conv2d(in_channels, channels, 7, 2, padding=3, bias=not norm)
+            self.conv1 = nn.Conv2d(in_channels, channels, 7, 2, padding=3, bias=stem_bias)
         else:
             self.conv1 = _conv(in_channels, channels, 3, 2 if stem == "small/2" else 1,
-                               bias=not norm)
+                               bias=stem_bias)
         self.bn1 = _norm(channels, norm and not preactivation)
         self.relu = nn.ReLU()
         self.maxpool = nn.MaxPool2d(3, 2, padding=1) if stem == "imagenet" else nn.Identity()
@@ -59,7 +83,8 @@ class ResNet(nn.Module):
                 stride = 2 if i > 0 and j == 0 else 1
                 out_channels = width * block.expansion
                 stage.append(block(channels, out_channels, stride, residual, norm=norm,
-                                   preactivation=preactivation))
+                                   preactivation=preactivation, bias=bias))
+                stage[-1].label = f"layer{i + 1}.{j} ({block.__name__})"
                 channels = out_channels
             setattr(self, f"layer{i + 1}", stage)
             self.stages.append(f"layer{i + 1}")
@@ -68,10 +93,14 @@ class ResNet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, num_classes)
         initialize(self, "he")
+        if zero_init_residual:
+            for _, part in self.blocks():
+                part.zero_branch()
 
     def forward(self, x):
         """Return the logits."""
-        _require_channels(x, self.in_channels, type(self).__name__)
+        require_batch(x, self.in_channels, type(self).__name__)
+        require_values(self.bn1, x, self.conv1.stride[0], "conv1 and bn1, the stem,")
         x = self.conv1(x)
         if not self.preactivation:
             x = self.relu(self.bn1(x))
@@ -99,6 +128,8 @@ def initialize(model, scheme="he"):
     Convolution biases start at zero under ``"he"`` and ``"xavier"``; the linear layer keeps
     PyTorch's default under ``"he"``, as in torchvision.
 
+    Batch norms stay as they are.
+
     Raises:
         ValueError: unknown scheme.
     """
@@ -115,6 +146,34 @@ def initialize(model, scheme="he"):
         if scheme != "default" and isinstance(module, nn.Conv2d) and module.bias is not None:
             nn.init.zeros_(module.bias)
     return model
+
+
+def plain_twin(model):
+    """Return the same network without its shortcuts, with equal weights.
+
+    Every tensor of the twin is a copy of the tensor of that name in ``model``; what the twin
+    does not have are the projections on shortcuts (``downsample``). To compare both arms fairly,
+    build the residual one from a seed and the plain one with this function.
+
+    Args:
+        model: a ``ResNet`` with ``residual=True``; it stays as it is.
+
+    Raises:
+        ValueError: no residual network, or one whose branches start at zero
+            (``zero_init_residual``): without shortcuts it would pass nothing at all.
+    """
+    if not isinstance(model, ResNet) or not all(part.residual for _, part in model.blocks()):
+        raise ValueError("plain_twin needs a ResNet with residual=True, "
+                         f"got {type(model).__name__}"
+                         + (" without shortcuts" if isinstance(model, ResNet) else ""))
+    twin = copy.deepcopy(model)
+    for name, part in twin.blocks():
+        if part.branch_is_zero():
+            raise ValueError(f"the branch of {name} is zero (zero_init_residual=True), so its "
+                             "plain twin would give the same logits for every picture; "
+                             "build the network with zero_init_residual=False")
+        part.residual, part.downsample = False, None
+    return twin
 
 
 def resnet18(num_classes=10, in_channels=1, residual=True, **options):
@@ -144,6 +203,9 @@ def resnet152(num_classes=10, in_channels=1, residual=True, **options):
                   **options)
 
 
+FAMILY = {18: resnet18, 34: resnet34, 50: resnet50, 101: resnet101, 152: resnet152}
+
+
 def small_resnet(depth, num_classes=10, in_channels=1, residual=True, *, widths=(16, 32, 64),
                  stem="small", **options):
     """Build a network of 6n + 2 layers for small pictures (He et al. 2016, section 4.2).
@@ -161,6 +223,7 @@ def small_resnet(depth, num_classes=10, in_channels=1, residual=True, *, widths=
     Raises:
         ValueError: the depth is not of the form 6n + 2.
     """
+    require_whole("small_resnet", depth=depth)
     n, rest = divmod(depth - 2, 6)
     if rest or n < 1:
         raise ValueError(f"depth must be 6n + 2 (8, 14, 20, …), got {depth}; "

@@ -2,8 +2,11 @@
 
 import inspect
 import textwrap
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+import torch
 
 
 class Verdict:
@@ -21,14 +24,15 @@ class Verdict:
         return textwrap.fill(f"{'✓' if self.right else '✗'} {self.words}", 96)
 
 
-@dataclass
+@dataclass(repr=False)
 class Exercise:
     """One task of a notebook.
 
     Args:
         judge: takes the reader's answer, returns ``None`` if it is right, else a sentence: what
             was expected, what came, which idea to revisit. It compares with torch on random
-            inputs, never with stored numbers.
+            inputs, never with stored numbers. It may use torch's global random numbers: they
+            are the same at every check, and the reader's own go on undisturbed after it.
         solve: the solution, a real function or class; ``solution()`` shows its source.
         hints: one step more each, told in turn by ``hint()``.
         remark: something worth knowing, told with a right answer.
@@ -45,9 +49,12 @@ class Exercise:
         if answer is ... or answer is None:
             return Verdict(False, "Not solved yet: replace the ... by your answer.")
         try:
-            complaint = self.judge(answer)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                complaint = self.judge(answer)
         except Exception as error:
-            return Verdict(False, f"Your answer raised {type(error).__name__}: {error}. "
+            return Verdict(False, f"Your answer raised {type(error).__name__}"
+                                  f"{_line(error, answer)}: {str(error).rstrip('.')}. "
                                   "Try it on a small input in a cell of its own first.")
         if complaint:
             return Verdict(False, complaint)
@@ -61,7 +68,19 @@ class Exercise:
 
     def solution(self):
         """Print the source of the solution, which is the code that the tests run."""
-        print(inspect.getsource(self.solve).rstrip())
+        print(textwrap.dedent(inspect.getsource(self.solve)).rstrip())
+
+    def __repr__(self):
+        """Return what to do with an exercise."""
+        return "An exercise: .check(your_answer), .hint() or .solution()"
+
+
+def _line(error, answer):
+    """Return in which line of the reader's function an error arose, in words, if known."""
+    code = getattr(answer, "__code__", None)
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
+             if code and (frame.filename, frame.name) == (code.co_filename, code.co_name)]
+    return f" in line {lines[-1] - code.co_firstlineno + 1} of {code.co_name}" if lines else ""
 
 
 def unsolved(*values):

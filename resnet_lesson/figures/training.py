@@ -19,9 +19,11 @@ def examples(split, per_class=6):
             if row == 0:
                 axis.set_title(name, fontsize=13)
     counts = torch.bincount(split.labels, minlength=len(classes))
+    low, high = int(counts.min()), int(counts.max())
+    each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     figure.caption = (f"{split.source}, {split.name} split: {len(split):,} pictures of "
                       f"{split.images.shape[-2]}×{split.images.shape[-1]} grey values in "
-                      f"{len(classes)} classes, {counts.min():,} to {counts.max():,} of each.")
+                      f"{len(classes)} classes, {each} of each.")
     return figure
 
 

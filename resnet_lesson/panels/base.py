@@ -12,22 +12,45 @@ diagram in SVG) and giving it four methods:
     puts the result into the picture;
 ``describe(result, values)``
     returns the caption, one or two sentences with the numbers in them.
+
+Every panel can be used with the keyboard alone: Tab goes from control to control, the arrow
+keys move the one that has the focus. "Larger" makes the whole panel half as large again, for
+the back row of a lecture hall.
 """
 
 import base64
 import html
 import io
-import textwrap
+import re
 
 import ipywidgets as widgets
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
 from resnet_lesson import figures
+from resnet_lesson.panels.picture import (
+    drawing_order,
+    in_front,
+    quick_png,
+    rgb,
+    svg,
+    text_picture,
+    with_caption,
+)
 
+__all__ = ["LARGER", "LOOKS", "WIDGET_VIEW", "DrawingPanel", "FigurePanel", "Panel", "svg",
+           "with_caption"]
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+LARGER = 1.5  # how much "Larger" enlarges
+LOOKS = """<style>
+.lesson-panel {--jp-widgets-font-size: 16px; --jp-widgets-inline-height: 32px}
+.lesson-panel.lesson-larger {--jp-widgets-font-size: 22px; --jp-widgets-inline-height: 42px;
+    --jp-widgets-inline-width: 400px}
+.lesson-panel .widget-label {margin-right: 10px}
+.lesson-panel .widget-readout {min-width: 3.5em}
+.lesson-panel :focus-visible {outline: 3px solid #0072B2; outline-offset: 2px}
+</style>"""
 
 
 class Panel(widgets.VBox):
@@ -40,6 +63,7 @@ class Panel(widgets.VBox):
         caption: a sentence about the current state; also the panel's ``repr``.
         result: what ``compute`` returned last, or ``None`` where the setting is impossible.
         trouble: why the current setting is impossible, in words; ``""`` where it is not.
+        scale: how large the panel is shown: 1, or ``LARGER`` in a lecture hall.
 
     Raises:
         ValueError: a start value for a control that does not exist or does not take it.
@@ -59,13 +83,18 @@ class Panel(widgets.VBox):
         self._reset = widgets.Button(description="Reset", icon="undo",
                                      tooltip="Back to the first values")
         self._reset.on_click(lambda _: self.reset())
+        self._larger = widgets.ToggleButton(description="Larger", icon="search-plus",
+                                            tooltip="For the lecture hall: half as large again")
+        self._larger.observe(lambda change: self._enlarge(), names="value")
+        self.scale = 1
         self._picture = self.make_picture()
         self._words = widgets.HTML()
-        heading = [widgets.HTML(f"<h3 style='margin:0'>{html.escape(self.title)}</h3>")]
-        row = widgets.HBox([*self.controls.values(), self._reset],
+        title = f"<h3 style='margin:0'>{html.escape(self.title)}</h3>" if self.title else ""
+        row = widgets.HBox([*self.controls.values(), self._reset, self._larger],
                            layout=widgets.Layout(flex_flow="row wrap", align_items="center"))
-        super().__init__([*(heading if self.title else []), row, self._picture, self._words],
+        super().__init__([widgets.HTML(LOOKS + title), row, self._picture, self._words],
                          layout=widgets.Layout(overflow="hidden"))
+        self.add_class("lesson-panel")
         self._quiet = False
         self.update()
 
@@ -104,18 +133,42 @@ class Panel(widgets.VBox):
             self.draw(self.result, values)
             self.caption = self.describe(self.result, values)
         self.paint()
-        color = figures.ORANGE if self.trouble else "inherit"
-        self._words.value = (f'<p role="status" style="font-size:16px;line-height:1.4;'
-                             f'margin:4px 0;max-width:900px;color:{color}">'
-                             f"{html.escape(self.caption)}</p>")
+        mark = f"border-left:6px solid {figures.ORANGE};padding-left:10px;" * bool(self.trouble)
+        self._words.value = (f'<p role="status" style="font-size:{16 * self.scale:.0f}px;'
+                             f'line-height:1.4;margin:4px 0;max-width:{900 * self.scale:.0f}px;'
+                             f'{mark}">{html.escape(self.caption)}</p>')
 
     def draw_trouble(self, words, values):
-        """Change the picture where the setting is impossible; by default it stays as it was."""
+        """Change the picture where the setting is impossible; by default the last one fades."""
+
+    @property
+    def faded(self):
+        """Return whether the picture belongs to an earlier setting, and is shown as such."""
+        return bool(self.trouble) and type(self).draw_trouble is Panel.draw_trouble
 
     def set(self, **values):
-        """Move several controls at once, with one redraw."""
+        """Move several controls at once, with one redraw.
+
+        Raises:
+            ValueError: a control that does not exist, or a value it does not take; then every
+                control stays where it was.
+        """
         self._set(values)
         self.update()
+
+    def enlarge(self, larger=True):
+        """Show the panel half as large again, or, with ``False``, in its usual size."""
+        self._larger.value = bool(larger)
+
+    def _enlarge(self):
+        self.scale = LARGER if self._larger.value else 1
+        (self.add_class if self._larger.value else self.remove_class)("lesson-larger")
+        self.resize()
+        self.update()
+
+    def resize(self):
+        """Give the picture the size that ``scale`` asks for."""
+        self._picture.layout.width = f"{self.size[0] * 100 * self.scale:.0f}px"
 
     def reset(self):
         """Move every control back to where it started."""
@@ -126,15 +179,12 @@ class Panel(widgets.VBox):
         if unknown:
             raise ValueError(f"{type(self).__name__} has no control {sorted(unknown)[0]!r}; "
                              f"it has {', '.join(self.controls)}")
-        quiet, self._quiet = self._quiet, True
+        quiet, self._quiet, before = self._quiet, True, self.values
         try:
             for name, value in values.items():
-                try:
-                    self.controls[name].value = value
-                    refused = self.controls[name].value != value
-                except Exception:
-                    refused = True
-                if refused:
+                if not _takes(self.controls[name], value):
+                    for other, old in before.items():
+                        self.controls[other].value = old
                     raise ValueError(f"{name} does not take the value {value!r}")
         finally:
             self._quiet = quiet
@@ -175,6 +225,8 @@ class FigurePanel(Panel):
             self.figure = Figure(figsize=self.size, dpi=100, layout="constrained")
             self._canvas = FigureCanvasAgg(self.figure)
             self._moving = list(self.make_figure(self.figure))
+        self._moving += [artist for axes in self.figure.axes
+                         for artist in in_front(axes, self._moving)]
         for artist in self._moving:
             artist.set_animated(True)
         self._background = self._limits = None
@@ -201,23 +253,32 @@ class FigurePanel(Panel):
                 self._background = self._canvas.copy_from_bbox(self.figure.bbox)
                 self._limits = limits
             self._canvas.restore_region(self._background)
-            for artist in sorted(self._moving, key=lambda artist: artist.get_zorder()):
+            for artist in drawing_order(self.figure, self._moving):
                 self.figure.draw_artist(artist)
-        buffer = io.BytesIO()
-        Image.fromarray(_rgb(self._canvas)).save(buffer, "png", compress_level=1)
-        return buffer.getvalue()
+        picture = rgb(self._canvas)
+        if self.faded:
+            picture = 255 - (255 - picture) // 4
+        return quick_png(picture)
+
+    def resize(self):
+        """Draw with as many more pixels as the picture is larger, so that it stays sharp."""
+        super().resize()
+        self._sharpen()
+
+    def _sharpen(self):
+        self.figure.set_dpi(100 * self.scale)
+        self._background = None
 
     def snapshot(self):
         """Return the picture with the caption written under it, as base64 PNG."""
-        for artist in self._moving:
-            artist.set_animated(False)
-        with figures.style():
-            self._canvas.draw()
-            picture = Image.fromarray(_rgb(self._canvas))
-        for artist in self._moving:
-            artist.set_animated(True)
-        self._background = None
-        words = Image.fromarray(_text_picture(self.caption, picture.width))
+        scale, self.scale = self.scale, 1
+        if scale != 1:
+            self._sharpen()
+        picture = Image.open(io.BytesIO(self._render()))
+        self.scale = scale
+        if scale != 1:
+            self._sharpen()
+        words = Image.fromarray(text_picture(self.caption, picture.width))
         both = Image.new("RGB", (picture.width, picture.height + words.height), "white")
         both.paste(picture, (0, 0))
         both.paste(words, (0, picture.height))
@@ -244,7 +305,9 @@ class DrawingPanel(Panel):
     def update(self):
         """Compute, draw and describe the current state."""
         super().update()
-        self._picture.value = self._labelled()
+        self._picture.value = re.sub(
+            r"max-width:(\d+)px", lambda found: f"max-width:{int(found[1]) * self.scale:.0f}px",
+            self._labelled(), count=1)
 
     def paint(self):
         """Nothing to do: the source is sent once the caption, which labels it, is known."""
@@ -259,43 +322,19 @@ class DrawingPanel(Panel):
 
     def _labelled(self):
         label = html.escape(self.caption, quote=True)
-        return self._svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+        faded = ' opacity="0.3"' * self.faded
+        return self._svg.replace("<svg", f'<svg role="img" aria-label="{label}"{faded}', 1)
 
     def snapshot(self):
         """Return the diagram with the caption written under it, as SVG."""
         return {"image/svg+xml": with_caption(self._labelled(), self.caption, self.size)}
 
 
-def svg(width, height, *parts):
-    """Return an SVG document of the given size in pixels from its parts."""
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-            f'width="100%" style="max-width:{width}px;background:white" '
-            f'font-family="DejaVu Sans, Verdana, sans-serif" font-size="16">'
-            f"{''.join(parts)}</svg>")
-
-
-def with_caption(source, caption, size):
-    """Return an SVG document that holds ``source`` and, under it, the caption in lines."""
-    width, height = size[0] * 100, size[1] * 100
-    lines = textwrap.wrap(caption, int(width / 9))
-    text = "".join(f'<text x="8" y="{height + 24 + 22 * i:.0f}">{html.escape(line)}</text>'
-                   for i, line in enumerate(lines))
-    inner = source.replace('width="100%"', f'width="{width:.0f}" height="{height:.0f}"', 1)
-    return svg(round(width), round(height + 22 * len(lines) + 16), inner, text)
-
-
-def _rgb(canvas):
-    """Return what is on an Agg canvas as an array (height, width, 3), without transparency."""
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-def _text_picture(words, width):
-    """Return words as a picture of the given width in pixels, black on white."""
-    lines = textwrap.wrap(words, int(width / 9)) or [""]
-    figure = Figure(figsize=(width / 100, (len(lines) * 22 + 16) / 100), dpi=100)
-    canvas = FigureCanvasAgg(figure)
-    with figures.style():
-        figure.text(8 / width, 1 - 0.3 / len(lines), "\n".join(lines), va="top", fontsize=12,
-                    linespacing=1.25)
-        canvas.draw()
-    return _rgb(canvas)
+def _takes(control, value):
+    """Move a control; return whether it took the value as it is."""
+    try:
+        control.value = value
+        chosen = getattr(control, "index", 0) is not None  # menus also take None: no choice
+        return bool(control.value == value) and chosen
+    except Exception:
+        return False

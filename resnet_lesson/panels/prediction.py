@@ -1,11 +1,12 @@
 """``Prediction``: the reader chooses before a measurement and sees both after it."""
 
 import html
+import re
 
 import ipywidgets as widgets
 
 from resnet_lesson import figures
-from resnet_lesson.panels.base import WIDGET_VIEW
+from resnet_lesson.panels.base import LOOKS, WIDGET_VIEW
 
 
 class Prediction(widgets.VBox):
@@ -16,7 +17,9 @@ class Prediction(widgets.VBox):
         options: the possible answers, at least two, all different.
 
     Use: show it in a cell of its own before the measurement. After the measurement call
-    ``compare(answer, evidence)``, which shows the same object again, in both places.
+    ``compare(answer, evidence)``, which shows the same object again, in both places. Whoever ran
+    all cells at once can still choose: the live view holds the verdict back until then. The
+    caption never does, since whoever reads a printed or exported notebook cannot choose.
 
     Attributes:
         choice: what the reader chose, or ``None``.
@@ -34,13 +37,14 @@ class Prediction(widgets.VBox):
                              f"got {options}")
         self.question, self.options = question, options
         self.measured, self.evidence = None, ""
-        self._radio = widgets.RadioButtons(options=options, value=None,
+        self._radio = widgets.RadioButtons(options=options, value=None, tooltip=question,
                                            layout=widgets.Layout(width="auto"))
         self._radio.observe(lambda change: self._tell(), names="value")
         self._words = widgets.HTML()
         super().__init__([
-            widgets.HTML(f'<p style="font-size:16px;font-weight:bold;margin:4px 0">'
+            widgets.HTML(f'{LOOKS}<p style="font-size:16px;font-weight:bold;margin:4px 0">'
                          f"{html.escape(question)}</p>"), self._radio, self._words])
+        self.add_class("lesson-panel")
         self._tell()
 
     @property
@@ -69,7 +73,6 @@ class Prediction(widgets.VBox):
             raise ValueError(f"measured must be one of {', '.join(self.options)}; "
                              f"got {measured!r}")
         self.measured, self.evidence = measured, evidence
-        self._radio.disabled = True
         self._tell()
         return self
 
@@ -79,18 +82,21 @@ class Prediction(widgets.VBox):
         if self.measured is None:
             return (f"{self.question} Options: {'; '.join(self.options)}. "
                     f"Your prediction: {self.choice or 'none yet'}.")
-        verdict = {None: "You made no prediction", self.measured: "Your prediction holds"}.get(
-            self.choice, f"You predicted “{self.choice}”")
-        tail = f" {self.evidence}" if self.evidence else ""
-        return f"{verdict}. Measured: {self.measured}.{tail}"
+        verdict = ("" if self.choice is None else
+                   "Your prediction holds. " if self.choice == self.measured else
+                   f"You predicted “{self.choice}”. ")
+        return f"{verdict}Measured: {self.measured}. {self.evidence}".rstrip()
 
     def _tell(self):
-        words = "" if self.measured is None and self.choice is None else (
-            f"Your prediction: {self.choice}." if self.measured is None else self.caption)
-        color = (figures.GREEN if self.measured is not None and self.choice == self.measured
-                 else "inherit")
-        self._words.value = (f'<p role="status" style="font-size:16px;margin:4px 0;'
-                             f'max-width:900px;color:{color}">{html.escape(words)}</p>')
+        asked, known = self.choice is not None, self.measured is not None
+        self._radio.disabled = asked and known
+        words = (self.caption if asked and known else
+                 f"Your prediction: {self.choice}." if asked else
+                 "The measurement is done. Choose an answer to see it." if known else "")
+        color = figures.GREEN if self.choice == self.measured else figures.AMBER
+        mark = f"border-left:6px solid {color};padding-left:10px;" * (asked and known)
+        self._words.value = (f'<p role="status" style="font-size:16px;line-height:1.4;'
+                             f'margin:4px 0;max-width:900px;{mark}">{html.escape(words)}</p>')
 
     def __repr__(self):
         """Return the state in words."""
@@ -101,9 +107,14 @@ class Prediction(widgets.VBox):
         bundle = super()._repr_mimebundle_(**kwargs)
         live = bundle[0] if isinstance(bundle, tuple) else bundle
         if self.measured is None:
-            lines = "\n".join(f"- {option}" for option in self.options)
-            markdown = f"**Predict:** {self.question}\n\n{lines}"
+            lines = "\n".join(f"- {_escaped(option)}" for option in self.options)
+            markdown = f"**Predict:** {_escaped(self.question)}\n\n{lines}"
         else:
-            markdown = f"**Prediction and measurement.** {self.caption}"
+            markdown = f"**Prediction and measurement.** {_escaped(self.caption)}"
         return {WIDGET_VIEW: live[WIDGET_VIEW], "text/markdown": markdown,
                 "text/plain": self.caption}
+
+
+def _escaped(words):
+    """Return words for Markdown, so that ``__init__`` or ``*layers`` is shown as it is."""
+    return re.sub(r"[\\`*<]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\\g<0>", words)
