@@ -1,0 +1,237 @@
+"""Arithmetic of convolutions along one side of a picture: sizes, padding, windows, coverage.
+
+A convolution of a picture does the same along its height and along its width, so everything here
+is about one side; call it once for each. Nothing here needs torch; the tests compare every
+function with torch on random settings, including those that torch refuses.
+
+Positions count from the first input cell: 0 … input_size − 1 are input cells, negative positions
+and those from input_size on are padding.
+
+Source: the shape sections of PyTorch's ``Conv2d``, ``MaxPool2d`` and ``ConvTranspose2d``;
+Dumoulin and Visin, "A guide to convolution arithmetic for deep learning" (2016).
+"""
+
+import operator
+import reprlib
+
+LARGEST = 2**63 - 1  # PyTorch counts cells in 64-bit integers
+MOST_CELLS = 10_000_000  # windows and coverage list cells one by one, so they need a bound
+PADDINGS = ("valid", "same", "full")
+
+
+def output_size(input_size, kernel_size, stride=1, padding=0, dilation=1):
+    """Return how many windows fit along one side: the output size of a convolution.
+
+    ⌊(input_size + before + after − dilation · (kernel_size − 1) − 1) / stride⌋ + 1
+
+    Args:
+        input_size: cells along one side of the input, at least 1.
+        kernel_size: weights along one side of the kernel, at least 1.
+        stride: cells from one window to the next, at least 1.
+        padding: cells added on each side, at least 0; or a pair (before, after); or ``"valid"``,
+            ``"same"`` or ``"full"``, see ``pads``.
+        dilation: distance between neighbouring weights of the kernel, at least 1.
+
+    Raises:
+        ValueError: no window fits, or a value makes no sense; the sentence names it.
+    """
+    settings = _checked(input_size, kernel_size, stride, padding, dilation)
+    input_size, kernel_size, stride, before, after, dilation = settings
+    padded, span = input_size + before + after, span_size(kernel_size, dilation)
+    if padded > LARGEST:
+        raise ValueError(f"the padded input would have {_show(padded)} cells; "
+                         f"PyTorch counts up to {LARGEST}")
+    if span > padded:
+        missing = span - padded
+        raise ValueError(
+            f"no window fits: kernel_size {kernel_size} at dilation {dilation} spans {span} "
+            f"{_cells(span)}, but input_size {input_size} with padding {before} + {after} has "
+            f"only {padded}; add padding ({missing} more in all) or take a smaller kernel")
+    return (padded - span) // stride + 1
+
+
+def span_size(kernel_size, dilation=1):
+    """Return how many cells a window spans, from its first weight to its last.
+
+    dilation · (kernel_size − 1) + 1. Raises ``ValueError`` where a value makes no sense.
+    """
+    kernel_size = _whole("kernel_size", kernel_size, 1)
+    span = _whole("dilation", dilation, 1) * (kernel_size - 1) + 1
+    if span > LARGEST:
+        raise ValueError(f"kernel_size {kernel_size} at dilation {dilation} would span "
+                         f"{_show(span)} cells; PyTorch counts up to {LARGEST}")
+    return span
+
+
+def pads(padding, kernel_size, stride=1, dilation=1):
+    """Return ``(before, after)``: the cells of padding at either end of one side.
+
+    Args:
+        padding: a whole number for both ends, a pair for each its own, or a word:
+            ``"valid"``: none, so that windows stay inside the input;
+            ``"same"``: as much as keeps the size at stride 1; where that is odd in all, the
+            extra cell goes after the input, as in PyTorch;
+            ``"full"``: one cell less than the window spans, at both ends, so that every window
+            that touches the input counts.
+        kernel_size, stride, dilation: as in ``output_size``.
+
+    Raises:
+        ValueError: a value that makes no sense, or ``"same"`` with a stride above 1, which
+            PyTorch refuses too: windows ``stride`` apart are fewer than the input cells, unless
+            the padding grows with the input, so that most windows see mostly padding.
+    """
+    stride = _whole("stride", stride, 1)
+    if isinstance(padding, str):
+        if padding not in PADDINGS:
+            raise ValueError(f'padding must be a whole number, a pair of them, "valid", "same" '
+                             f'or "full", got {_show(padding)}')
+        extra = span_size(kernel_size, dilation) - 1
+        if padding == "same" and stride > 1:
+            raise ValueError(
+                f'padding "same" with stride {stride} is refused, as in PyTorch: at stride '
+                f"{stride} the same size would need padding that grows with the input; use "
+                "stride=1, or give the padding as a number")
+        return {"valid": (0, 0), "same": (extra // 2, extra - extra // 2),
+                "full": (extra, extra)}[padding]
+    if isinstance(padding, tuple | list):
+        if len(padding) != 2:
+            raise ValueError("padding as a pair means (before, after) along one side, got "
+                             f"{_show(padding)}")
+        return tuple(_whole("padding", cells, 0) for cells in padding)
+    padding = _whole("padding", padding, 0)
+    return padding, padding
+
+
+def windows(input_size, kernel_size, stride=1, padding=0, dilation=1):
+    """Return the positions that each window reads, a list of ``range`` of kernel_size positions.
+
+    Window number i reads i · stride − before, then every ``dilation``-th position.
+    Arguments and errors as in ``output_size``; also ``ValueError`` for more than 10 million
+    positions in all.
+    """
+    count = output_size(input_size, kernel_size, stride, padding, dilation)
+    _bounded(count * kernel_size, "windows would list", "positions")
+    before, _ = pads(padding, kernel_size, stride, dilation)
+    span = span_size(kernel_size, dilation)
+    return [range(start, start + span, dilation)
+            for start in range(-before, -before + count * stride, stride)]
+
+
+def coverage(input_size, kernel_size, stride=1, padding=0, dilation=1):
+    """Return for each input cell how many windows read it, a list of ``input_size`` numbers.
+
+    In two dimensions a cell's number is the product of its row's and its column's.
+    Arguments and errors as in ``windows``.
+    """
+    positions = windows(input_size, kernel_size, stride, padding, dilation)
+    _bounded(input_size, "coverage would list", "cells")
+    seen = [0] * input_size
+    for window in positions:
+        for position in window:
+            if 0 <= position < input_size:
+                seen[position] += 1
+    return seen
+
+
+def unreached(input_size, kernel_size, stride=1, padding=0, dilation=1):
+    """Return the input cells that no window reads, in order.
+
+    They lie in gaps (a stride longer than the kernel, or a dilation that skips them), or at the
+    end, where the floor of ``output_size`` leaves a rest. Arguments and errors as in ``windows``.
+    """
+    counts = coverage(input_size, kernel_size, stride, padding, dilation)
+    return [cell for cell, count in enumerate(counts) if not count]
+
+
+def pool_size(input_size, kernel_size, stride=None, padding=0, dilation=1):
+    """Return the output size of max-pooling along one side.
+
+    The formula of ``output_size`` with two rules of PyTorch's: the stride is the kernel size
+    unless given, and at most half a kernel of padding (a whole number) is allowed.
+
+    Raises:
+        ValueError: no window fits, or a value makes no sense; the sentence names it.
+    """
+    kernel_size = _whole("kernel_size", kernel_size, 1)
+    padding = _whole("padding", padding, 0)
+    if padding > kernel_size // 2:
+        raise ValueError(f"padding {padding} is more than half of kernel_size {kernel_size}, "
+                         f"which pooling refuses; at most {kernel_size // 2} here")
+    stride = kernel_size if stride is None else stride
+    return output_size(input_size, kernel_size, stride, padding, dilation)
+
+
+def transposed_size(input_size, kernel_size, stride=1, padding=0, output_padding=0, dilation=1):
+    """Return the output size of a transposed convolution along one side.
+
+    (input_size − 1) · stride − 2 · padding + dilation · (kernel_size − 1) + output_padding + 1
+
+    It leads back from the output of a convolution to its input. Where the floor made several
+    input sizes end in one output size, ``output_padding`` (smaller than the stride or the
+    dilation) chooses among them.
+
+    Raises:
+        ValueError: nothing would be left, or a value makes no sense; the sentence names it.
+    """
+    input_size = _whole("input_size", input_size, 1)
+    stride = _whole("stride", stride, 1)
+    padding = _whole("padding", padding, 0)
+    output_padding = _whole("output_padding", output_padding, 0)
+    span = span_size(kernel_size, dilation)
+    if output_padding >= max(stride, dilation):
+        raise ValueError(f"output_padding {output_padding} must be smaller than the stride "
+                         f"({stride}) or the dilation ({dilation})")
+    size = (input_size - 1) * stride - 2 * padding + span + output_padding
+    if size < 1:
+        raise ValueError(f"padding {padding} takes away all that there is: the output size would "
+                         f"be {size}; use less padding")
+    if size > LARGEST:
+        raise ValueError(f"the output would have {_show(size)} cells; "
+                         f"PyTorch counts up to {LARGEST}")
+    return size
+
+
+def _checked(input_size, kernel_size, stride, padding, dilation):
+    """Return the settings as plain whole numbers, the padding as two."""
+    input_size = _whole("input_size", input_size, 1)
+    kernel_size = _whole("kernel_size", kernel_size, 1)
+    stride = _whole("stride", stride, 1)
+    dilation = _whole("dilation", dilation, 1)
+    before, after = pads(padding, kernel_size, stride, dilation)
+    return input_size, kernel_size, stride, before, after, dilation
+
+
+def _whole(name, value, least):
+    """Return a setting as a plain ``int``, or refuse it in words."""
+    if isinstance(value, tuple | list):
+        raise ValueError(f"{name} must be one whole number, got {_show(value)}; "
+                         "call once for each side of the picture")
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except Exception:  # whatever a foreign object's __index__ raises means: not a whole number
+        raise ValueError(f"{name} must be a whole number, {least} or more, "
+                         f"got {_show(value)}") from None
+    if number < least:
+        raise ValueError(f"{name} must be {least} or more, got {_show(number)}")
+    if number > LARGEST:
+        raise ValueError(f"{name} must be at most {LARGEST}, got {_show(number)}")
+    return number
+
+
+def _bounded(count, what, unit):
+    """Refuse to list more than memory holds."""
+    if count > MOST_CELLS:
+        raise ValueError(f"{what} {count} {unit}; at most {MOST_CELLS} are listed")
+
+
+def _show(value):
+    """Return a value as a short text, however large it is."""
+    if type(value) is int and value.bit_length() > 128:
+        return f"{'-' if value < 0 else ''}a number of {value.bit_length()} bits"
+    return reprlib.repr(value)
+
+
+def _cells(count):
+    return "cell" if count == 1 else "cells"

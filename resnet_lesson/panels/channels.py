@@ -1,0 +1,232 @@
+"""Panel *channels*: one output channel of a convolution as the sum of its per-channel maps."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+
+import ipywidgets as widgets
+import numpy as np
+import torch
+from torch import nn
+
+from resnet_lesson.panels.base import DrawingPanel, svg
+
+COLORS = ("red", "green", "blue")
+KERNELS = ("vertical edges", "edges in red", "red against green", "random")
+POSITIVE, NEGATIVE = (179, 88, 6), (84, 39, 136)  # told apart by colour-blind readers too
+LEVELS = 24  # shades on either side of white
+EQUAL = 1e-5  # float32 sums of 27 products, added in another order, differ by less
+_COLUMNS = (14, 194, 374, 560, 740)  # left edges of the pictures, all of them 150 pixels wide
+_LETTER = "var(--jp-widgets-font-size, 16px)"  # so that controls grow with the panel's text
+_SMALL = "₀₁₂₃"
+
+
+def scene():
+    """Return a small picture in colour, an array (3, 32, 32) of values from 0 to 1."""
+    rows, columns = np.mgrid[:32, :32]
+    picture = np.empty((32, 32, 3))
+    picture[:] = 0.55, 0.75, 0.95  # sky
+    picture[24:] = 0.30, 0.62, 0.25  # grass
+    picture[(rows - 6)**2 + (columns - 25)**2 < 16] = 0.98, 0.85, 0.20  # sun
+    picture[14:27, 6:20] = 0.80, 0.18, 0.15  # house
+    picture[19:27, 11:15] = 0.25, 0.15, 0.10  # door
+    picture[(rows >= 7) & (rows < 14) & (abs(columns - 12.5) < rows - 6)] = 0.35, 0.30, 0.35
+    return picture.transpose(2, 0, 1)
+
+
+@lru_cache(maxsize=1)
+def layer():
+    """Return an ``nn.Conv2d(3, 4, 3)`` without bias whose kernels are those named in KERNELS."""
+    generator = torch.Generator().manual_seed(3)
+    conv = nn.Conv2d(3, 4, kernel_size=3, bias=False)
+    edges = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+    with torch.no_grad():
+        conv.weight.zero_()
+        conv.weight[0] = edges / 3
+        conv.weight[1, 0] = edges
+        conv.weight[2, 0], conv.weight[2, 1] = 1 / 9, -1 / 9
+        bound = 27**-0.5  # what nn.Conv2d draws from, for 27 inputs to each output
+        conv.weight[3] = (torch.rand(3, 3, 3, generator=generator) * 2 - 1) * bound
+    return conv
+
+
+def convolve(channel, kernel):
+    """Return one channel convolved with one kernel, by hand: (H, W) ∗ (k, k) → (H − k + 1, …).
+
+    Like ``nn.Conv2d`` it does not flip the kernel.
+    """
+    size = kernel.shape[0]
+    height, width = channel.shape[0] - size + 1, channel.shape[1] - size + 1
+    total = np.zeros((height, width))
+    for row in range(size):
+        for column in range(size):
+            total += kernel[row, column] * channel[row:row + height, column:column + width]
+    return total
+
+
+@dataclass(frozen=True)
+class Sum:
+    """One output channel of ``layer()`` on ``scene()``.
+
+    Attributes:
+        kernels: W_k0 … W_k2, an array (3, 3, 3).
+        maps: I_c ∗ W_kc for each c, an array (3, 30, 30).
+        total: the sum of as many of them as were asked for, (30, 30).
+        expected: what ``nn.Conv2d`` computes, (30, 30).
+        difference: the largest absolute difference of the two.
+    """
+
+    kernels: np.ndarray
+    maps: np.ndarray
+    total: np.ndarray
+    expected: np.ndarray
+    difference: float
+
+
+class ChannelsPanel(DrawingPanel):
+    """Add up the per-channel maps of one output channel and compare with ``nn.Conv2d``.
+
+    Controls: ``output_channel`` chooses k, ``channels`` how many of the three maps are summed.
+    """
+
+    title = "Channels: one output channel is a sum"
+    size = (9, 5.3)
+
+    def make_controls(self):
+        """Return the choice of k and the number of maps in the sum."""
+        return {"output_channel": widgets.Dropdown(
+                    options=[(f"{k}: {name}", k) for k, name in enumerate(KERNELS)],
+                    description="channel k",
+                    layout=widgets.Layout(width=f"calc(18.5 * {_LETTER})")),
+                "channels": widgets.IntSlider(3, 1, 3, description="channels summed",
+                                              layout=widgets.Layout(width=f"calc(15 * {_LETTER})"))}
+
+    @staticmethod
+    def compute(output_channel, channels):
+        """Return the ``Sum`` of the first ``channels`` maps of one output channel.
+
+        Raises:
+            ValueError: an output channel or a number of channels that is not there.
+        """
+        if output_channel not in range(len(KERNELS)):
+            raise ValueError(f"output_channel must be 0 to {len(KERNELS) - 1}, "
+                             f"got {output_channel!r}")
+        if channels not in (1, 2, 3):
+            raise ValueError(f"channels must be 1, 2 or 3, got {channels!r}")
+        kernels, maps, expected = _maps(output_channel)
+        total = maps[:channels].sum(0)
+        return Sum(kernels, maps, total, expected, float(abs(total - expected).max()))
+
+    def render(self, result, values):
+        """Return the drawing: channels over kernels over maps, beside them the sum."""
+        k, channels = values["output_channel"], values["channels"]
+        name = f"F{_SMALL[k]}"
+        return svg(900, 530, _inputs(), _kernels(k), _sums(k, channels),
+                   *(_text(_COLUMNS[c] + 55, 204, f"W{_SMALL[k]}{_SMALL[c]}") for c in range(3)),
+                   _text(_COLUMNS[3], 356, name if channels == 3 else f"{name} so far"),
+                   _text(_COLUMNS[4], 356, f"{name} of nn.Conv2d"))
+
+    def describe(self, result, values):
+        """Return how far the sum is from what ``nn.Conv2d`` computes."""
+        k, channels = values["output_channel"], values["channels"]
+        maps = "all 3 maps" if channels == 3 else f"{channels} of 3 maps"
+        distance = ("below 0.00001" if result.difference < EQUAL else f"{result.difference:.2f}")
+        return (f"Output channel {k} ({KERNELS[k]}), {maps} summed. Largest difference from "
+                f"nn.Conv2d: {distance}. Orange is positive, purple negative, white zero.")
+
+
+@lru_cache(maxsize=len(KERNELS))
+def _maps(k):
+    """Return kernels, maps by hand and nn.Conv2d's output for one output channel."""
+    picture, conv = scene(), layer()
+    kernels = conv.weight[k].detach().numpy()
+    maps = np.stack([convolve(picture[c], kernels[c]) for c in range(3)])
+    with torch.no_grad():
+        expected = conv(torch.from_numpy(picture).float().unsqueeze(0))[0, k].numpy()
+    return kernels, maps, expected
+
+
+@lru_cache(maxsize=1)
+def _inputs():
+    """Draw the colour picture and its three channels."""
+    picture = scene()
+    parts = [_pixels(_hex(picture * 255), 575, 30, 300)]
+    for c, color in enumerate(COLORS):
+        grey = np.repeat(np.round(picture[c:c + 1] * LEVELS) / LEVELS * 255, 3, axis=0)
+        parts += [_text(_COLUMNS[c], 22, f"{color}: I{_SMALL[c]}"),
+                  _pixels(_hex(grey), _COLUMNS[c], 30, 150)]
+    return "".join([*parts, _text(575, 22, "the picture")])
+
+
+@lru_cache(maxsize=len(KERNELS))
+def _kernels(k):
+    """Draw the three kernels of one output channel, with their numbers."""
+    kernels, _, _ = _maps(k)
+    strongest, parts = abs(kernels).max(), []
+    for c in range(3):
+        parts.append(_text(_COLUMNS[c] + 20, 204, "∗", 20))
+        colors = _signed(kernels[c] / strongest * 0.55)  # pale, so that the numbers stay legible
+        for row in range(3):
+            for column in range(3):
+                x, y = _COLUMNS[c] - 6 + 54 * column, 214 + 36 * row
+                number = f"{kernels[c, row, column]:.2f}".replace("-0.00", "0.00")
+                parts.append(f'<rect x="{x}" y="{y}" width="54" height="36" stroke="#8A97A3" '
+                             f'fill="{colors[row][column]}"/>')
+                parts.append(_text(x + 27, y + 24, number.replace("-", "−"), anchor="middle"))
+    return "".join(parts)
+
+
+@lru_cache(maxsize=3 * len(KERNELS))
+def _sums(k, channels):
+    """Draw the maps of one output channel, the sum of some of them, and nn.Conv2d's."""
+    parts = []
+    for c in range(3):
+        faint = "" if c < channels else ' opacity="0.2"'
+        sign = _text(_COLUMNS[c] - 24, 446, "+", 24) if c else ""
+        words = _text(_COLUMNS[c], 356, f"I{_SMALL[c]} ∗ W{_SMALL[k]}{_SMALL[c]}")
+        parts.append(f"<g{faint}>{sign}{words}{_map(k, c)}</g>")
+    return "".join([*parts, _text(532, 446, "=", 24), _map(k, "total", channels),
+                    _map(k, "expected")])
+
+
+@lru_cache(maxsize=8 * len(KERNELS))
+def _map(k, which, channels=3):
+    """Draw one map; all those of one output channel share one scale."""
+    _, maps, expected = _maps(k)
+    strongest = max(abs(maps).max(), abs(expected).max())
+    values, column = {"total": (maps[:channels].sum(0), 3), "expected": (expected, 4)}.get(
+        which) or (maps[which], which)
+    return _pixels(_signed(values / strongest), _COLUMNS[column], 366, 150)
+
+
+def _signed(values):
+    """Return a colour for each value from −1 (purple) over 0 (white) to 1 (orange)."""
+    share = np.round(np.clip(values, -1, 1) * LEVELS)[None] / LEVELS
+    ends = np.where(share > 0, np.reshape(POSITIVE, (3, 1, 1)), np.reshape(NEGATIVE, (3, 1, 1)))
+    return _hex(255 + (ends - 255) * abs(share))
+
+
+def _hex(colors):
+    """Return rows of "#rrggbb" from an array (3, H, W) of values from 0 to 255."""
+    red, green, blue = np.round(colors).astype(int)
+    return [[f"#{color:06x}" for color in row] for row in (red * 256 + green) * 256 + blue]
+
+
+def _pixels(colors, x, y, width):
+    """Draw rows of colours as a square, each colour as one path of horizontal runs."""
+    size = len(colors)
+    runs = {}
+    for row, line in enumerate(colors):
+        column = 0
+        for color, run in groupby(line):
+            length = len(list(run))
+            runs.setdefault(color, []).append(f"M{column} {row}h{length}v1h-{length}z")
+            column += length
+    paths = "".join(f'<path fill="{color}" d="{"".join(run)}"/>' for color, run in runs.items())
+    return (f'<g transform="translate({x} {y}) scale({width / size:.4f})" '
+            f'shape-rendering="crispEdges">{paths}<rect width="{size}" height="{size}" '
+            f'fill="none" stroke="#333333" stroke-width="0.2"/></g>')
+
+
+def _text(x, y, words, size=16, anchor="start"):
+    return f'<text x="{x}" y="{y}" font-size="{size}" text-anchor="{anchor}">{words}</text>'
