@@ -163,8 +163,9 @@ def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_d
             run.seconds += time.perf_counter() - start
             if run.step < steps:
                 break
+            bar.set_postfix_str("validating")
             validation = evaluate(model, splits.validation, size=size, device=device,
-                                  precision=precision)
+                                  precision=precision, progress=False)
             run.end_epoch(validation)
             bar.set_postfix_str(f"epoch {run.epoch}: validation accuracy "
                                 f"{validation.accuracy:.3f}")
@@ -312,15 +313,20 @@ def confusion(logits, labels):
 
 
 @torch.no_grad()
-def predict(model, split, *, batch_size=512, size=None, device="auto", precision="float32"):
-    """Return the logits for every picture of a split, shape (N, classes), in evaluation mode."""
+def predict(model, split, *, batch_size=512, size=None, device="auto", precision="float32",
+            progress=True):
+    """Return the logits for every picture of a split, shape (N, classes), in evaluation mode.
+
+    With ``progress``, a bar appears where it takes longer than two seconds.
+    """
     device = pick_device(device)
     training = model.training
     model.to(device).eval()
     logits = []
     steps = math.ceil(len(split) / batch_size)
     batches = tqdm(split.batches(batch_size, size), total=steps, file=sys.stdout, delay=2,
-                   desc=f"evaluating on {split.name}", unit="batch", leave=False)
+                   desc=f"evaluating on {split.name}", unit="batch", leave=False,
+                   disable=not progress)
     for X, _ in batches:
         with _autocast(device, precision):
             logits.append(model(X.to(device)).float().cpu())

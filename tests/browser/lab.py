@@ -111,7 +111,7 @@ def scroll_to(page, text):
     for top in range(0, height + 1, 600):
         scroller.evaluate("(element, top) => { element.scrollTop = top }", top)
         page.wait_for_timeout(300)
-        found = page.locator(".jp-Notebook").get_by_text(text).first
+        found = page.locator(".jp-Notebook").get_by_text(text).locator("visible=true").first
         if found.count():
             found.scroll_into_view_if_needed()
             return found
