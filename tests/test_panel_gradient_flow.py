@@ -1,0 +1,101 @@
+"""Gradient flow: what the panel shows is what was recorded, or what the same code measures now."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from resnet_lesson.experiments import gradients
+from resnet_lesson.panels import gradient_flow
+from resnet_lesson.panels.gradient_flow import QUANTITIES, GradientFlow
+
+
+def test_the_cache_is_what_the_same_code_measures():
+    setting = ("residual", "batch norm", "he", 4)
+    shown = GradientFlow.compute(*setting)
+    row = gradients.measure_network(*setting, 0)
+    assert shown.profiles["residual"][0] == pytest.approx(np.array(row.gradients), rel=0.02)
+    assert shown.ratios["residual"][4][0] == pytest.approx(row.gradient_ratio, rel=0.02)
+
+
+def test_what_is_not_in_the_cache_is_measured():
+    shown = GradientFlow.compute("plain", "none", "he", 3)
+    row = gradients.measure_network("plain", "none", "he", 3, 0)
+    assert shown.profiles["plain"].shape == (1, 3)
+    assert shown.profiles["plain"][0] == pytest.approx(np.array(row.gradients))
+    assert 3 in shown.ratios["plain"]
+
+
+def test_live_measures_new_weights_once(monkeypatch):
+    gradient_flow.measured.cache_clear()
+    calls = []
+    real = gradients.measure_network
+    monkeypatch.setattr(gradient_flow.experiment, "measure_network",
+                        lambda *key: calls.append(key) or real(*key))
+    setting = ("plain", "batch norm", "xavier", 4)
+    first = GradientFlow.compute(*setting, live=True)
+    second = GradientFlow.compute(*setting, quantity="activations", live=True)
+    assert calls == [(*setting, gradient_flow.NEW_SEED)]
+    assert gradient_flow.NEW_SEED not in gradients.SEEDS
+    assert len(first.live) == 4 and first.live_ratio != second.live_ratio
+    recorded = first.ratios["plain"][4]
+    assert recorded.min() / 3 < first.live_ratio < recorded.max() * 3
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_the_limits_hold_every_value(quantity):
+    field, column = QUANTITIES[quantity]
+    for norm, initialisation in itertools.product(gradients.NORMS, gradients.INITIALISATIONS):
+        limits = GradientFlow.compute("plain", norm, initialisation, 4, quantity).limits
+        rows = [row for row in gradients.load() if row[1:3] == (norm, initialisation)]
+        for ((low, high), zero), values in zip(limits, (
+                [value for row in rows for value in getattr(row, field)],
+                [getattr(row, column) for row in rows]), strict=True):
+            assert zero == (0 in values)
+            assert all(10.0 ** low <= value <= 10.0 ** high for value in values if value)
+
+
+def test_no_setting_raises_and_each_has_its_words():
+    panel = GradientFlow()
+    for arm, norm, initialisation, depth, quantity in itertools.product(
+            gradients.SHORTCUTS, gradients.NORMS, gradients.INITIALISATIONS, (4, 64), QUANTITIES):
+        panel.set(shortcut=arm, norm=norm, initialisation=initialisation, depth=depth,
+                  quantity=quantity)
+        assert panel.trouble == ""
+        assert f"{depth} blocks ({2 * depth} convolutions)" in panel.caption
+        assert panel.caption.lower().startswith(arm)
+
+
+def test_zero_is_drawn_in_its_strip_and_said():
+    panel = GradientFlow(shortcut="plain", norm="none", initialisation="default", depth=64)
+    drawn = panel._profiles["plain"].get_ydata()
+    assert np.isfinite(drawn).all() and drawn[0] == panel._zeros[0] > 0
+    assert panel._left.get_ylim()[0] < drawn[0] < 1e-45
+    assert "exactly 0" in panel.caption and "First ÷ last is 0 (in all of 8" in panel.caption
+    panel.set(norm="batch norm")
+    assert "exactly 0" not in panel.caption
+
+
+def test_only_the_chosen_arm_has_a_band():
+    panel = GradientFlow(shortcut="residual")
+    assert {arm: band[0].get_visible() for arm, band in panel._bands.items()} == {
+        "plain": False, "residual": True, "pre-activation": False}
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"quantity": "loss"}, "quantity must be"), ({"shortcut": "none", "depth": 3, "live": True},
+                                                 "shortcut must be"),
+    ({"depth": 0}, "depth must be"), ({"norm": "layer"}, "norm must be")])
+def test_impossible_settings_are_refused_in_words(change, words):
+    setting = {"shortcut": "plain", "norm": "none", "initialisation": "he", "depth": 4}
+    with pytest.raises(ValueError, match=words):
+        GradientFlow.compute(**{**setting, **change})
+
+
+def test_reset_and_bundle():
+    panel = GradientFlow()
+    before = panel.caption
+    panel.set(depth=4, norm="batch norm")
+    panel.reset()
+    assert panel.caption == before == repr(panel)
+    assert {"image/png", "text/plain"} <= set(panel._repr_mimebundle_())
