@@ -7,6 +7,9 @@ BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 SCREEN := $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname -s))$(filter Windows_NT,$(OS))
 ROOT := $(filter 0,$(shell id -u 2>/dev/null))
 
+# see resnet_lesson/__init__.py
+export GOMP_SPINCOUNT ?= 10000
+
 .PHONY: env lab test notebooks results
 
 env: .venv/ready
@@ -29,3 +32,4 @@ notebooks: .venv/ready
 
 results: .venv/ready
 	$(BIN)/python -m resnet_lesson.experiments.full_run --checkpoint runs/full_run
+	$(BIN)/python -m resnet_lesson.experiments.gradients

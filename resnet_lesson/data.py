@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -72,6 +73,9 @@ class Split:
         if self.images.dtype != torch.uint8:
             raise ValueError(f"images need dtype torch.uint8 (0 … 255), got {self.images.dtype}; "
                              "convert with (images * 255).to(torch.uint8)")
+        if self.labels.dtype != torch.int64:
+            raise ValueError(f"labels need dtype torch.int64, got {self.labels.dtype}; convert "
+                             "with labels.long()")
         if self.labels.shape != self.images.shape[:1]:
             raise ValueError(f"{len(self.images)} pictures need labels of shape "
                              f"({len(self.images)},), got {tuple(self.labels.shape)}")
@@ -161,6 +165,7 @@ def load_fashion_mnist(source="auto", root=None, *, download=False, timeout=600,
         FileNotFoundError: the full set was asked for and is not there.
         RuntimeError: the download failed or took too long.
     """
+    root = None if root is None else Path(root).expanduser()
     if source not in ("auto", "mini", "full"):
         raise ValueError(f'source must be "auto", "mini" or "full", got {source!r}')
     if source == "mini":
@@ -168,7 +173,7 @@ def load_fashion_mnist(source="auto", root=None, *, download=False, timeout=600,
     else:
         folder = find_full(root)
         if folder is None and download:
-            folder = _download(Path(root) if root is not None else project_data(), timeout)
+            folder = _download(root if root is not None else project_data(), timeout)
         if folder is not None:
             splits = _load_full(folder)
         elif source == "full" or root is not None:
@@ -217,14 +222,18 @@ def read_idx(folder, name):
 
     Raises:
         ValueError: the file cannot be unpacked, or its checksum is not Fashion-MNIST's.
+        FileNotFoundError: there is no such file, packed or not.
     """
     path = _file(Path(folder), name)
+    if path is None:
+        raise FileNotFoundError(f"{folder} holds neither {name} nor {name}.gz; give the folder "
+                                "with the four files of Fashion-MNIST")
     remedy = ('delete it and load again with download=True, or use source="mini", '
               "which needs no files")
     try:
         raw = path.read_bytes()
         raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read ({error}); {remedy}") from None
     found = hashlib.md5(raw, usedforsecurity=False).hexdigest()
     if found != CHECKSUMS[name]:
@@ -303,9 +312,13 @@ def _download(root, timeout):
         for name in CHECKSUMS:
             read_idx(raw, name)
         target = root / "FashionMNIST" / "raw"
-        target.mkdir(parents=True, exist_ok=True)
-        for name in CHECKSUMS:
-            os.replace(raw / name, target / name)
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            for name in CHECKSUMS:
+                os.replace(raw / name, target / name)
+        except OSError as error:
+            raise RuntimeError(f"cannot write to {target} ({error.strerror}); give another "
+                               "folder as root") from None
         return target
     finally:
         shutil.rmtree(staging, ignore_errors=True)

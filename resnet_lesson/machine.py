@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from resnet_lesson import data
+from resnet_lesson import data, training
 
 PACKAGES = ("torch", "torchvision", "jupyterlab", "matplotlib", "ipywidgets", "d2l", "nbval")
 FREE_GIGABYTES = 1.0  # room for the full data set (0.1 GB) and for checkpoints
@@ -49,8 +49,9 @@ def check(folder=None):
             problems.append(f"{name} is missing; run `make lab` again, or, under conda, "
                             "`conda env update -f environment.yml`")
     rows.append(("processors", f"{os.cpu_count()}, of which torch uses {torch.get_num_threads()}"))
-    rows.append(("GPU", "none; the lesson does not need one" if not torch.cuda.is_available()
-                 else torch.cuda.get_device_name()))
+    device = training.pick_device()
+    rows.append(("GPU", "none; the lesson does not need one" if device.type == "cpu"
+                 else f"used for training ({device.type})"))
     speed, difference = bfloat16()
     rows.append(("bfloat16", f"{speed:.1f} times as fast as float32 in one convolution, "
                  f"values differ by {difference:.1%}"))

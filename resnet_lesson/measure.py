@@ -18,6 +18,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from resnet_lesson.training import evaluating
+
 
 class Profile(NamedTuple):
     """What one backward pass looks like from inside; each tuple has one entry per block.
@@ -234,8 +236,8 @@ def line(start, end, points):
                          f"{tuple(end.shape)}")
     if points < 2:
         raise ValueError(f"a line needs at least 2 points, got {points}")
-    t = torch.linspace(0, 1, points, dtype=start.dtype).view(-1, *[1] * start.ndim)
-    return start + t * (end - start)
+    t = torch.linspace(0, 1, points, dtype=start.dtype, device=start.device)
+    return start + t.view(-1, *[1] * start.ndim) * (end - start)
 
 
 def input_gradients(model, X, label=0):
@@ -252,7 +254,7 @@ def input_gradients(model, X, label=0):
         ValueError: a label that the model has no logit for.
     """
     X = X.detach().requires_grad_()
-    with _unchanged(model), _evaluating(model), torch.enable_grad():
+    with _unchanged(model), evaluating(model), torch.enable_grad():
         logits = model(X)
         if not 0 <= label < logits.shape[1]:
             raise ValueError(f"label must lie between 0 and {logits.shape[1] - 1}, got {label}")
@@ -289,7 +291,7 @@ def directional_derivative(model, X, direction, label=0, step=1e-6):
 
     Arguments as in ``input_gradients``; ``direction`` has the shape of one picture.
     """
-    with _unchanged(model), _evaluating(model), torch.no_grad():
+    with _unchanged(model), evaluating(model), torch.no_grad():
         ahead, behind = model(X + step * direction), model(X - step * direction)
     return (ahead[:, label] - behind[:, label]) / (2 * step)
 
@@ -381,14 +383,3 @@ def _unchanged(model):
 def _put(model, name, buffer):
     owner, _, key = name.rpartition(".")
     setattr(model.get_submodule(owner), key, buffer)
-
-
-@contextmanager
-def _evaluating(model):
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

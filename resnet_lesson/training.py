@@ -4,18 +4,18 @@ import copy
 import json
 import math
 import os
-import shutil
 import signal
 import sys
 import threading
 import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch.nn import functional as F
 from tqdm import tqdm
 
@@ -87,8 +87,8 @@ class History:
             raise FileNotFoundError(f"{folder} holds no training run (no history.json in it); "
                                     "give the folder that was passed to fit as checkpoint")
         history = cls(**json.loads((folder / "history.json").read_text()))
-        if (folder / "best.safetensors").exists():
-            history.best_weights = load_file(folder / "best.safetensors")
+        if (folder / "best.safetensors").exists():  # read whole: a mapped file stays locked
+            history.best_weights = load((folder / "best.safetensors").read_bytes())
         return history
 
 
@@ -99,7 +99,9 @@ def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_d
 
     After every epoch the model is evaluated on ``splits.validation``, never on the test split.
     Ctrl-C, or the stop button of Jupyter, ends after the current step; what was reached is
-    kept, and ``resume=True`` goes on from there with the very same batches.
+    kept, and ``resume=True`` goes on from there with the very same batches. A second Ctrl-C
+    interrupts at once. Whatever ends the training early, the exception carries the ``History``
+    so far as its attribute ``history``. The model ends on the device that it came from.
 
     Args:
         model: any module that maps (N, channels, H, W) to logits (N, classes). Trained in place.
@@ -113,8 +115,9 @@ def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_d
             down to zero along a cosine).
         size: side in pixels to resize the pictures to; ``None`` keeps them as they are.
         seed: fixes the order of the pictures. (The weights are drawn before, by the model.)
-        checkpoint: folder for history, best weights and the state to resume from. A run that
-            is there already is moved to ``<folder>.previous`` unless ``resume``.
+        checkpoint: folder for history, best weights and the state to resume from. Unless
+            ``resume``, a run that is there already is moved to ``<folder>.previous``, in place
+            of one that may be there from before.
         resume: go on with the run in ``checkpoint``.
         device: ``"auto"``, or what ``torch.device`` takes.
         precision: ``"float32"``, or ``"bfloat16"`` for autocast.
@@ -128,15 +131,29 @@ def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_d
     settings = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "momentum": momentum,
                 "weight_decay": weight_decay, "schedule": schedule, "size": size, "seed": seed,
                 "precision": precision}
-    _check(settings, splits)
-    device = pick_device(device)
+    settings = _checked(settings, splits)
+    device, home = pick_device(device), _device_of(model)
     model.to(device, memory_format=memory_format)
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum,
-                                weight_decay=weight_decay)
+    optimizer = torch.optim.SGD(model.parameters(), lr=settings["lr"],
+                                momentum=settings["momentum"],
+                                weight_decay=settings["weight_decay"])
     run = _Run(model, optimizer, settings, checkpoint, resume)
-    steps = math.ceil(len(splits.train) / batch_size)
-    history = run.history
+    try:
+        _train(run, splits, device, memory_format)
+    except BaseException as error:
+        error.history = run.history
+        raise
+    finally:
+        model.to(home)
+    return run.history
 
+
+def _train(run, splits, device, memory_format):
+    """Take the steps that are left; this is the loop that notebook 07 writes out by hand."""
+    model, optimizer, history = run.model, run.optimizer, run.history
+    epochs, batch_size, size, seed, schedule, lr, precision = (history.settings[key] for key in (
+        "epochs", "batch_size", "size", "seed", "schedule", "lr", "precision"))
+    steps = math.ceil(len(splits.train) / batch_size)
     with (_stop_after_step() as stop,
           tqdm(total=epochs * steps, initial=run.epoch * steps + run.step, file=sys.stdout,
                unit="step", desc="training", mininterval=0.5) as bar):
@@ -152,7 +169,9 @@ def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_d
                 y = y.to(device)
                 with _autocast(device, precision):
                     logits = model(X)
+                _check_logits(logits, splits.train)
                 loss = F.cross_entropy(logits.float(), y)
+                run.check_loss(loss)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -173,8 +192,7 @@ def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_d
     run.save()
     if history.interrupted:
         print(f"Stopped in epoch {run.epoch + 1} of {epochs}, after step {run.step} of {steps}. "
-              + ("resume=True goes on from here." if checkpoint else "The history is kept."))
-    return history
+              + ("resume=True goes on from here." if run.folder else "The history is kept."))
 
 
 class _Run:
@@ -190,15 +208,18 @@ class _Run:
         if resume:
             self._load(settings)
         elif self.folder is not None:
-            _set_aside(self.folder)
+            _prepare(self.folder)
+
+    def check_loss(self, loss):
+        """Stop before a step whose loss is no number would spoil the weights."""
+        if not math.isfinite(loss.item()):
+            raise RuntimeError(f"the training loss became {loss.item()} at step "
+                               f"{len(self.history.step_losses) + 1}; a lower lr than "
+                               f"{self.history.settings['lr']} usually mends it")
 
     def count(self, loss, logits, y):
         """Add one step to the running epoch."""
         value = loss.item()
-        if not math.isfinite(value):
-            raise RuntimeError(f"the training loss became {value} at step "
-                               f"{len(self.history.step_losses) + 1}; a lower lr than "
-                               f"{self.history.settings['lr']} usually mends it")
         self.history.step_losses.append(value)
         self.step += 1
         self.examples += len(y)
@@ -249,20 +270,23 @@ class _Run:
         if self.folder is None:
             raise ValueError("resume=True needs checkpoint, the folder of the run to go on with")
         best_weights = History.load(self.folder).best_weights
-        state = torch.load(self.folder / "state.pt", weights_only=True, map_location="cpu")
+        try:
+            state = torch.load(self.folder / "state.pt", weights_only=True, map_location="cpu")
+        except Exception as error:  # a damaged file makes torch raise almost anything
+            raise ValueError(f"{self.folder / 'state.pt'} cannot be read "
+                             f"({type(error).__name__}); start anew with resume=False") from None
         self.history = History(**state["history"], best_weights=best_weights)
         for key, now in settings.items():
-            before = self.history.settings[key]
+            before = self.history.settings.get(key)
             if now != before and not (key == "epochs" and settings["schedule"] == "constant"):
                 raise ValueError(f"the run in {self.folder} was started with {key}={before!r}, "
                                  f"now {key}={now!r}; resume with the same settings, or start "
                                  "anew with resume=False")
         self.history.settings = settings
-        try:
-            self.model.load_state_dict(state["model"])
-        except RuntimeError:
+        if _shapes(self.model.state_dict()) != _shapes(state["model"]):
             raise ValueError(f"the weights in {self.folder} belong to another network; resume "
-                             "with the network that the run was started with") from None
+                             "with the network that the run was started with")
+        self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         for key in self._COUNTERS:
             setattr(self, key, state[key])
@@ -286,21 +310,25 @@ def learning_rate(schedule, peak, step, steps):
     return second + (first - second) * (1 + math.cos(math.pi * way)) / 2
 
 
-def step_seconds(model, split, *, batch_size=128, size=None, repeats=2):
+def step_seconds(model, split, *, batch_size=128, size=None, repeats=2, device="auto"):
     """Return the wall time of one training step in seconds: forward, backward, update.
 
     A copy of the model is trained, so that the model itself stays as it is. The first step, which
-    is slower, is not counted; the fastest of ``repeats`` is.
+    is slower, is not counted; the fastest of ``repeats`` is. Other arguments as in ``fit``.
     """
-    model = copy.deepcopy(model).train()
+    device = pick_device(device)
+    model = copy.deepcopy(model).to(device).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    X, y = split.pixels(slice(batch_size), size), split.labels[:batch_size]
+    X = split.pixels(slice(batch_size), size).to(device)
+    y = split.labels[:batch_size].to(device)
     seconds = []
-    for _ in range(1 + repeats):
+    for _ in range(1 + max(repeats, 1)):
         start = time.perf_counter()
         optimizer.zero_grad()
-        F.cross_entropy(model(X), y).backward()
+        loss = F.cross_entropy(model(X), y)
+        loss.backward()
         optimizer.step()
+        loss.item()  # waits until a GPU is done
         seconds.append(time.perf_counter() - start)
     return min(seconds[1:])
 
@@ -319,25 +347,40 @@ def predict(model, split, *, batch_size=512, size=None, device="auto", precision
 
     With ``progress``, a bar appears where it takes longer than two seconds.
     """
-    device = pick_device(device)
-    training = model.training
-    model.to(device).eval()
+    if len(split) == 0:
+        raise ValueError(f"the {split.name} split is empty; there is nothing to evaluate")
+    device, home = pick_device(device), _device_of(model)
     logits = []
     steps = math.ceil(len(split) / batch_size)
     batches = tqdm(split.batches(batch_size, size), total=steps, file=sys.stdout, delay=2,
                    desc=f"evaluating on {split.name}", unit="batch", leave=False,
                    disable=not progress)
-    for X, _ in batches:
-        with _autocast(device, precision):
-            logits.append(model(X.to(device)).float().cpu())
-    model.train(training)
-    return torch.cat(logits)
+    try:
+        with evaluating(model.to(device)):
+            for X, _ in batches:
+                with _autocast(device, precision):
+                    logits.append(model(X.to(device)).float().cpu())
+    finally:
+        model.to(home)
+    logits = torch.cat(logits)
+    _check_logits(logits, split)
+    return logits
+
+
+@contextmanager
+def evaluating(model):
+    """Put every module of a model into evaluation mode, and afterwards back into its own."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def evaluate(model, split, **options):
     """Return ``Score(loss, accuracy)`` of a model on a split; ``options`` as in ``predict``."""
-    if len(split) == 0:
-        raise ValueError(f"the {split.name} split is empty; there is nothing to evaluate")
     logits = predict(model, split, **options)
     return Score(F.cross_entropy(logits, split.labels).item(),
                  (logits.argmax(1) == split.labels).float().mean().item())
@@ -357,12 +400,32 @@ def _autocast(device, precision):
             else torch.autocast(device.type, DTYPES[precision]))
 
 
-def _check(settings, splits):
+def _device_of(model):
+    """Return the device of a model's first parameter; the CPU for one without parameters."""
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+
+
+def _shapes(state):
+    return {key: value.shape for key, value in state.items()}
+
+
+def _checked(settings, splits):
+    """Return the settings as plain numbers, with the data added, or refuse them in words."""
     for name in ("epochs", "batch_size"):
-        if not (isinstance(settings[name], int) and settings[name] > 0):
+        if not _whole(settings[name]) or settings[name] < 1:
             raise ValueError(f"{name} must be a whole number above 0, got {settings[name]!r}")
-    if not settings["lr"] > 0:
-        raise ValueError(f"lr must be above 0, got {settings['lr']!r}")
+    if not _whole(settings["seed"]):
+        raise ValueError(f"seed must be a whole number, got {settings['seed']!r}")
+    if settings["size"] is not None and not (_whole(settings["size"]) and settings["size"] > 0):
+        raise ValueError(f"size must be None or a whole number of pixels above 0, "
+                         f"got {settings['size']!r}")
+    for name in ("lr", "momentum", "weight_decay"):
+        value = settings[name]
+        if not isinstance(value, Real) or not math.isfinite(value) or value < 0:
+            raise ValueError(f"{name} must be a number, at least 0, got {value!r}")
+        settings[name] = float(value)  # numpy's numbers could not be read back
+    if settings["lr"] == 0:
+        raise ValueError("lr must be above 0, got 0")
     if settings["schedule"] not in ("constant", "one-cycle"):
         raise ValueError(f'schedule must be "constant" or "one-cycle", '
                          f"got {settings['schedule']!r}")
@@ -373,6 +436,21 @@ def _check(settings, splits):
         if len(split) == 0:
             raise ValueError(f"the {split.name} split is empty; fit needs pictures to train on "
                              "and others to validate on")
+    return settings | {"data": f"{splits.train.source}, {len(splits.train)} to train, "
+                               f"{len(splits.validation)} to validate"}
+
+
+def _whole(value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_logits(logits, split):
+    """Refuse a network that cannot name every class of a split."""
+    if logits.ndim != 2 or logits.shape[1] < len(split.classes):
+        raise ValueError(f"the network returns {tuple(logits.shape)} for {len(logits)} pictures; "
+                         f"{len(split.classes)} classes need logits of shape "
+                         f"(N, {len(split.classes)}): build it with "
+                         f"num_classes={len(split.classes)}")
 
 
 @contextmanager
@@ -403,10 +481,20 @@ def _replace(path, write):
     os.replace(partial, path)
 
 
-def _set_aside(folder):
-    """Move an earlier run out of the way; it stays as ``<folder>.previous``."""
-    if not (folder / "history.json").exists():
-        return
-    previous = folder.with_name(folder.name + ".previous")
-    shutil.rmtree(previous, ignore_errors=True)
-    os.replace(folder, previous)
+def _prepare(folder):
+    """Make the folder, see that it can be written to, and move an earlier run out of the way.
+
+    Of an earlier run exactly its three files move, to ``<folder>.previous``.
+    """
+    previous = folder.resolve().with_name(folder.resolve().name + ".previous")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "history.json.partial").write_text("")
+        (folder / "history.json.partial").unlink()
+        for name in ("history.json", "best.safetensors", "state.pt"):
+            if (folder / name).exists():
+                previous.mkdir(exist_ok=True)
+                os.replace(folder / name, previous / name)
+    except OSError as error:
+        raise RuntimeError(f"cannot write the checkpoint to {folder} ({error}); give another "
+                           "folder as checkpoint") from None

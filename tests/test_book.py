@@ -41,7 +41,7 @@ def test_the_books_loop_runs_with_its_live_plot(part, monkeypatch, capsys):
     assert len(shown[-1].axes[0].lines) == 3
 
 
-def test_one_of_the_books_steps_equals_plain_sgd(part):
+def test_the_books_accuracy_is_the_share_of_right_answers_in_evaluation_mode(part):
     d2l = book.load()
     net = models.small_resnet(8, widths=(2, 2, 2))
     assert d2l.evaluate_accuracy_gpu(net, [(part.test.pixels(slice(None)), part.test.labels)]) == (

@@ -156,6 +156,21 @@ def test_a_broken_archive_is_named(tmp_path):
         data.read_idx(tmp_path, "t10k-labels-idx1-ubyte")
 
 
+def test_an_archive_with_any_byte_altered_is_refused_in_words(tmp_path):
+    packed = gzip.compress(bytes(range(256)) * 4)
+    for position in range(len(packed)):
+        changed = bytearray(packed)
+        changed[position] ^= 0xFF
+        (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(changed)
+        with pytest.raises(ValueError, match="cannot be read|is not Fashion-MNIST"):
+            data.read_idx(tmp_path, "t10k-labels-idx1-ubyte")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="neither t10k-labels-idx1-ubyte nor"):
+        data.read_idx(tmp_path, "t10k-labels-idx1-ubyte")
+
+
 @pytest.mark.parametrize("source", ["full", "auto"])
 def test_a_wrong_root_says_where_it_looked(tmp_path, source):
     with pytest.raises(FileNotFoundError, match="FashionMNIST/raw") as error:
@@ -225,6 +240,7 @@ def test_a_download_is_checked_and_moved_into_place(tmp_path, monkeypatch):
     (torch.zeros(4, 1, 28, 28), torch.zeros(4).long(), "uint8"),
     (torch.zeros(4, 1, 28, 28, dtype=torch.uint8), torch.zeros(3).long(), r"\(3,\)"),
     (torch.zeros(4, 1, 28, 28, dtype=torch.uint8), torch.full((4,), 10), "between 0 and 9"),
+    (torch.zeros(4, 1, 28, 28, dtype=torch.uint8), torch.zeros(4), "int64"),
 ])
 def test_a_split_refuses_what_does_not_fit(images, labels, words):
     with pytest.raises(ValueError, match=words):

@@ -41,6 +41,18 @@ def test_the_readme_says_what_was_recorded():
     assert int(minutes) == round(sum(row["seconds"] for row in rows) / 60)
 
 
+def test_links_and_states_in_the_readme_are_true():
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    assert all((PROJECT / target).is_file() for target in targets), targets
+    rows = re.findall(r"^\| (.+?) \| .+ \| (ready.*|coming) \|$", text, re.MULTILINE)
+    assert len(rows) == 12
+    for name, state in rows:
+        assert ("notebooks/" in name) == state.startswith("ready"), name
+    for path in (PROJECT / "notebooks").glob("*.ipynb"):
+        assert f"notebooks/{path.name}" in targets, path.name
+
+
 def test_the_command_writes_the_rows_that_it_measured(tmp_path, monkeypatch, capsys):
     from resnet_lesson import data, models
 

@@ -119,6 +119,14 @@ def test_cells_are_small(notebook):
             assert len(words) <= 100, cell.source
 
 
+def test_prose_keeps_its_voice(notebook):
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            prose = re.sub(r"`[^`]*`|\$[^$]*\$|!\[|<!--", "", cell.source)
+            assert not re.search(r"!(?=\s|$)|\b(simply|obviously|trivial(ly)?)\b", prose,
+                                 re.IGNORECASE), cell.source
+
+
 def test_links_between_notebooks_lead_somewhere(notebook):
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
@@ -133,6 +141,7 @@ def test_notebooks_define_no_figures_and_no_widgets(notebook):
 
 def test_titles_and_ends_follow_the_series(notebook):
     first, last = notebook.cells[0].source, notebook.cells[-1].source
+    opening = first + notebook.cells[1].source * (notebook.cells[1].cell_type == "markdown")
     assert re.match(r"# (\d\d|A1) · ", first)
-    assert "Time:" in first and "Needs:" in first
+    assert all(word in opening for word in ("**After this notebook**", "**Time:**", "**Needs:**"))
     assert ".ipynb)" in last

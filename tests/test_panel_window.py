@@ -218,3 +218,11 @@ def test_the_picture_for_readers_without_widgets_has_the_caption_in_words():
     bundle = WindowPanel(input_size=5, kernel_size=7)._repr_mimebundle_()
     assert "no window fits" in bundle["text/plain"]
     ElementTree.fromstring(bundle["image/svg+xml"])
+
+
+def test_a_refused_step_leaves_the_range_of_steps_alone():
+    panel = WindowPanel()
+    before = panel.controls["step"].max
+    with pytest.raises(ValueError, match="step does not take the value 600"):
+        panel.set(step=600)
+    assert panel.controls["step"].max == panel.play.max == before

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -176,12 +177,38 @@ def test_a_new_run_sets_the_earlier_one_aside(splits, tmp_path):
     ({"lr": 0.2}, "lr=0.1, now lr=0.2"),
     ({"seed": 1}, "seed=0, now seed=1"),
     ({"epochs": 3}, "epochs=1, now epochs=3"),
+    ({"momentum": 0.5}, "momentum=0.9, now momentum=0.5"),
 ])
 def test_resuming_with_other_settings_is_refused(splits, tmp_path, change, words):
     settings = {"epochs": 1, "batch_size": 200, "lr": 0.1}
     training.fit(network(), splits, checkpoint=tmp_path, **settings)
     with pytest.raises(ValueError, match=words):
         training.fit(network(), splits, checkpoint=tmp_path, resume=True, **settings | change)
+
+
+def test_resuming_with_other_data_is_refused(splits, tmp_path):
+    settings = {"epochs": 1, "batch_size": 200, "checkpoint": tmp_path}
+    training.fit(network(), splits, **settings)
+    fewer = splits._replace(train=splits.train.take(slice(400)))
+    with pytest.raises(ValueError, match="600 to train.*now data=.*400 to train"):
+        training.fit(network(), fewer, resume=True, **settings)
+
+
+def test_a_rate_from_numpy_can_be_resumed(splits, tmp_path):
+    settings = {"epochs": 1, "batch_size": 200, "lr": np.float64(0.1), "checkpoint": tmp_path}
+    training.fit(network(), splits, **settings)
+    assert not training.fit(network(), splits, resume=True, **settings).interrupted
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(),
+                                   lambda path: path.write_bytes(b"broken"),
+                                   lambda path: path.write_bytes(path.read_bytes()[:1000])])
+def test_a_broken_state_is_named_with_a_remedy(splits, tmp_path, spoil):
+    settings = {"epochs": 1, "batch_size": 600, "checkpoint": tmp_path}
+    training.fit(network(), splits, **settings)
+    spoil(tmp_path / "state.pt")
+    with pytest.raises(ValueError, match="state.pt.* cannot be read .*resume=False"):
+        training.fit(network(), splits, resume=True, **settings)
 
 
 def test_resuming_another_network_or_nothing_is_refused(splits, tmp_path):
@@ -192,27 +219,103 @@ def test_resuming_another_network_or_nothing_is_refused(splits, tmp_path):
         training.fit(network(), splits, **settings)
     training.fit(network(), splits, epochs=1, batch_size=200, checkpoint=tmp_path)
     before = (tmp_path / "state.pt").read_bytes()
+    other = models.small_resnet(14)
+    before_weights = {key: value.clone() for key, value in other.state_dict().items()}
     with pytest.raises(ValueError, match="another network"):
-        training.fit(models.small_resnet(14), splits, checkpoint=tmp_path, **settings)
+        training.fit(other, splits, checkpoint=tmp_path, **settings)
+    assert all(torch.equal(value, before_weights[key])
+               for key, value in other.state_dict().items())
     assert (tmp_path / "state.pt").read_bytes() == before
 
 
-def test_an_unwritable_checkpoint_is_named(splits, tmp_path):
+def test_an_unwritable_checkpoint_is_named_before_the_first_step(splits, tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(RuntimeError, match="cannot write the checkpoint to .*file"):
-        training.fit(network(), splits, epochs=1, batch_size=600,
+    model = network()
+    with pytest.raises(RuntimeError, match="cannot write the checkpoint to .*file") as error:
+        training.fit(model, splits, epochs=1, batch_size=100,
                      checkpoint=tmp_path / "file" / "run")
+    assert equal(model, network()) and not hasattr(error.value, "history")
 
 
-def test_a_diverging_run_says_what_to_do(splits):
-    with pytest.raises(RuntimeError, match="lower lr than 1e[+]?30"):
-        training.fit(network(), splits, epochs=2, batch_size=100, lr=1e30, schedule="constant")
+def test_a_disk_that_fills_up_leaves_the_history_reachable(splits, tmp_path, monkeypatch):
+    def full(path, write):
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(training, "_replace", full)
+    with pytest.raises(RuntimeError, match="No space left") as error:
+        training.fit(network(), splits, epochs=2, batch_size=100, checkpoint=tmp_path)
+    assert len(error.value.history.epochs) == 1 and error.value.history.best_weights
+
+
+def test_a_diverging_run_says_what_to_do_and_keeps_what_it_had(splits):
+    model = network()
+    with pytest.raises(RuntimeError, match="lower lr than 1e[+]?30") as error:
+        training.fit(model, splits, epochs=2, batch_size=100, lr=1e30, schedule="constant")
+    losses = error.value.history.step_losses
+    assert losses and all(math.isfinite(loss) for loss in losses)
+
+
+def test_an_earlier_runs_folder_loses_nothing_else(splits, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    for _ in range(3):
+        training.fit(network(), splits, epochs=1, batch_size=600, checkpoint=tmp_path / "run")
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run.previous"]
+
+
+class Stubborn(Interrupting):
+    """A network that presses Ctrl-C twice within one step."""
+
+    def forward(self, X):
+        if self.training and self.left == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().forward(X)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows delivers Ctrl-C to the whole console")
+def test_a_second_interrupt_stops_at_once_and_keeps_the_history(splits):
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt) as error:
+        training.fit(Stubborn(network(), 8), splits, epochs=3, batch_size=100)
+    assert len(error.value.history.step_losses) == 7 and len(error.value.history.epochs) == 1
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_predicting_leaves_every_modules_mode_even_after_an_error(splits):
+    model = network().train()
+    model.bn1.eval()
+    training.predict(model, splits.test)
+    assert model.training and model.layer1.training and not model.bn1.training
+    with pytest.raises(ValueError):
+        training.predict(model, data.Split(torch.zeros(2, 3, 8, 8).byte(), torch.zeros(2).long()))
+    assert model.training and not model.bn1.training
+
+
+def test_a_network_with_too_few_outputs_is_refused_in_words(splits):
+    few = models.small_resnet(8, num_classes=4, widths=(2, 2, 2))
+    with pytest.raises(ValueError, match="num_classes=10"):
+        training.fit(few, splits, epochs=1, batch_size=100)
+    with pytest.raises(ValueError, match="num_classes=10"):
+        training.evaluate(few, splits.test)
+
+
+def test_the_model_goes_to_the_device_and_comes_home(splits, monkeypatch):
+    model, visited = network(), []
+    to = model.to
+    monkeypatch.setattr(model, "to", lambda *args, **kwargs: visited.append(args[0]) or to(
+        *args, **kwargs))
+    training.fit(model, splits, epochs=1, batch_size=600, device="cpu")
+    assert visited[0] == visited[-1] == torch.device("cpu") and len(visited) == 4
 
 
 @pytest.mark.parametrize(("setting", "words"), [
     ({"epochs": 0}, "epochs must be"), ({"epochs": 1.5}, "epochs must be"),
     ({"batch_size": -3}, "batch_size must be"), ({"lr": 0}, "lr must be"),
     ({"schedule": "cosine"}, "one-cycle"), ({"precision": "int8"}, "float32, bfloat16"),
+    ({"lr": "0.1"}, "lr must be"), ({"lr": None}, "lr must be"), ({"lr": math.nan}, "lr must be"),
+    ({"momentum": None}, "momentum must be"), ({"weight_decay": -1}, "weight_decay must be"),
+    ({"seed": None}, "seed must be"), ({"seed": 1.5}, "seed must be"),
+    ({"size": -1}, "size must be"), ({"epochs": True}, "epochs must be"),
 ])
 def test_senseless_settings_are_refused(splits, setting, words):
     with pytest.raises(ValueError, match=words):

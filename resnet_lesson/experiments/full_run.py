@@ -44,10 +44,12 @@ def main(arguments=None):
               "test_accuracy": test.accuracy, "test_loss": test.loss,
               "threads": torch.get_num_threads(), "machine": platform.machine(),
               "python": platform.python_version(), "torch": torch.__version__.split("+")[0]}
-    with options.out.open("w", newline="") as file:
+    partial = options.out.with_suffix(".partial")
+    with partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, [*history.epochs[0], *shared])
         writer.writeheader()
         writer.writerows({**row, **shared} for row in history.epochs)
+    partial.replace(options.out)
     print(f"wrote {options.out}")
 
 

@@ -209,8 +209,11 @@ def summarise(rows, column="gradient_ratio"):
 
 
 def verdict(value):
-    """Return ``"vanishes"``, ``"holds"`` or ``"explodes"`` for a ratio."""
-    if value < 1 / FACTOR:
+    """Return ``"vanishes"``, ``"holds"`` or ``"explodes"`` for a ratio.
+
+    A ratio that is not a number comes from 0 / 0: nothing arrives at either end.
+    """
+    if math.isnan(value) or value < 1 / FACTOR:
         return "vanishes"
     return "explodes" if value > FACTOR else "holds"
 

@@ -8,14 +8,15 @@ from resnet_lesson.figures import COLORS, DASHES, new_figure, style
 def examples(split, per_class=6):
     """Show the first pictures of each class, one class a column."""
     classes = split.classes
-    figure, axes = new_figure(per_class, len(classes), size=(11, 0.95 * per_class + 0.5))
+    figure, axes = new_figure(per_class, len(classes), size=(11, 0.95 * per_class + 0.5),
+                              squeeze=False)
     for column, name in enumerate(classes):
         found = (split.labels == column).nonzero().squeeze(1)[:per_class]
         for row in range(per_class):
             axis = axes[row, column]
             axis.axis("off")
             if row < len(found):
-                axis.imshow(split.images[found[row], 0], cmap="gray_r")
+                axis.imshow(split.images[found[row], 0].numpy(), cmap="gray_r")
             if row == 0:
                 axis.set_title(name, fontsize=13)
     counts = torch.bincount(split.labels, minlength=len(classes))
@@ -64,7 +65,7 @@ def confusion(counts, classes):
     total = counts.sum(1, keepdim=True).clamp(min=1)
     share = counts / total
     with style():
-        axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        axis.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=1)
         axis.grid(False)
         axis.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
         axis.set_yticks(range(len(classes)), classes)
@@ -96,7 +97,7 @@ def mistakes(split, logits, count=10):
     for axis in axes.flat:
         axis.axis("off")
     for axis, index in zip(axes.flat, order.tolist(), strict=False):
-        axis.imshow(split.images[index, 0], cmap="gray_r")
+        axis.imshow(split.images[index, 0].numpy(), cmap="gray_r")
         axis.set_title(f"said {split.classes[int(answers[index])]} {confidence[index]:.2f}\n"
                        f"is {split.classes[int(split.labels[index])]}", fontsize=13)
     if len(order):
@@ -107,3 +108,43 @@ def mistakes(split, logits, count=10):
     else:
         figure.caption = f"The network is right on all {len(split):,} pictures."
     return figure
+
+
+def per_class(counts, classes):
+    """Draw the accuracy of each class with its 95 % interval (Wilson 1927).
+
+    Args:
+        counts: the confusion matrix, shape (classes, classes), true class by row.
+        classes: their names.
+    """
+    low, middle, high = wilson(counts.diagonal(), counts.sum(1))
+    order = middle.argsort().tolist()
+    figure, axis = new_figure(size=(9.5, 5))
+    with style():
+        axis.hlines(range(len(order)), low[order].tolist(), high[order].tolist(),
+                    color=COLORS["test"])
+        axis.plot(middle[order].tolist(), range(len(order)), "o", color=COLORS["test"])
+        axis.set_yticks(range(len(order)), [classes[i] for i in order])
+        axis.set_xlabel("share of the class that is right")
+    worst, best = order[0], order[-1]
+    apart = "do not overlap" if high[worst] < low[best] else "overlap"
+    figure.caption = (
+        f"Dots are measured, bars are 95 % intervals. {classes[worst]}: {middle[worst]:.2f} "
+        f"({low[worst]:.2f} to {high[worst]:.2f}); {classes[best]}: {middle[best]:.2f} "
+        f"({low[best]:.2f} to {high[best]:.2f}). These two intervals {apart}.")
+    return figure
+
+
+def wilson(right, total, z=1.96):
+    """Return (low, share, high): the 95 % interval of a share (Wilson 1927) around right / total.
+
+    ``right`` and ``total`` are tensors of counts of equal shape. Where ``total`` is 0 nothing is
+    known, and the interval goes from 0 to 1.
+    """
+    n = total.clamp(min=1).double()
+    share = right / n
+    center = (share + z ** 2 / (2 * n)) / (1 + z ** 2 / n)
+    half = z / (1 + z ** 2 / n) * (share * (1 - share) / n + z ** 2 / (4 * n ** 2)).sqrt()
+    unseen = total == 0
+    low, high = (center - half).clamp(min=0), (center + half).clamp(max=1)
+    return low.masked_fill(unseen, 0.0), share, high.masked_fill(unseen, 1.0)

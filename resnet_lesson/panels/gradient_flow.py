@@ -114,7 +114,8 @@ class GradientFlow(FigurePanel):
             profiles[arm] = np.array([getattr(row, field) for row in rows])
             ratios[arm] = {d: np.array([getattr(row, column) for row in
                                         recorded()[(arm, norm, initialisation, d)]])
-                           for d in experiment.DEPTHS}
+                           for d in experiment.DEPTHS
+                           if (arm, norm, initialisation, d) in recorded()}
             ratios[arm][depth] = np.array([getattr(row, column) for row in rows])
         row = measured(shortcut, norm, initialisation, depth, NEW_SEED) if live else None
         return Flow(profiles, ratios, row and np.array(getattr(row, field)),
@@ -166,8 +167,8 @@ class GradientFlow(FigurePanel):
             self._zeros = [log_axis(ax, *limits, zero) for ax, (limits, zero) in
                            zip((self._left, self._right), result.limits, strict=True)]
             self._right.set_title("last ÷ first block" if scale[1] else "first ÷ last block")
-        depths = np.array(sorted(result.ratios["plain"]))
         for arm, profile in result.profiles.items():
+            depths = np.array(sorted(result.ratios[arm]))
             chosen = arm == values["shortcut"]
             x = np.linspace(0, 1, profile.shape[1])
             ratios = np.array([(r.min(), np.median(r), r.max())
@@ -200,6 +201,8 @@ class GradientFlow(FigurePanel):
         self._background, self._limits = self._backgrounds.get(key, (None, None))
         super().paint()
         self._backgrounds[key] = self._background, self._limits
+        if len(self._backgrounds) > 6:  # 2 to 4 MB each; the oldest goes
+            self._backgrounds.pop(next(iter(self._backgrounds)))
 
     def describe(self, result, values):
         """Return both ends, their ratio with its spread, and what becomes of the gradient."""

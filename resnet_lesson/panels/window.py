@@ -168,8 +168,13 @@ class WindowPanel(DrawingPanel):
 
     def _set(self, values):
         most = (LIMITS["input_size"][1] + 2 * LIMITS["padding"][1])**2
+        before = self.controls["step"].max
         self.play.max = self.controls["step"].max = most  # update() takes it back
-        super()._set(values)
+        try:
+            super()._set(values)
+        except ValueError:
+            self.play.max = self.controls["step"].max = before
+            raise
 
     def _set_interval(self, change=None):
         # The browser spends a few milliseconds on each window before it waits again.

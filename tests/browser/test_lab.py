@@ -1,5 +1,6 @@
 """The lesson in a real browser: it opens without questions and runs."""
 
+import json
 import shutil
 
 import pytest
@@ -35,6 +36,8 @@ def test_make_lab_shows_notebook_00_without_questions(page):
         page.goto(address)
         page.wait_for_selector(".jp-Notebook .jp-Cell")
         page.wait_for_selector(".jp-StatusBar-Widget :text('| Idle')")
+        page_config = json.loads(page.locator("#jupyter-config-data").text_content())
+        assert "@jupyterlab/apputils-extension:announcements" in page_config["disabledExtensions"]
         page.wait_for_timeout(3000)
         assert page.locator(".Toastify__toast, .jp-Dialog").count() == 0
         assert page.locator(".jp-Notebook").get_by_text("Start here").count() > 0

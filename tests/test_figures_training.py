@@ -1,0 +1,90 @@
+"""Figures about data and training say in words what they draw."""
+
+import pytest
+import torch
+
+from resnet_lesson import data, figures, training
+from resnet_lesson.figures import training as pictures
+
+
+@pytest.fixture(scope="module")
+def split():
+    return data.load_fashion_mnist("mini", quiet=True).test
+
+
+def test_examples_count_what_they_show(split):
+    figure = pictures.examples(split, per_class=2)
+    assert "1,000 pictures of 28×28" in figure.caption and "100 of each" in figure.caption
+    assert sum(len(axes.images) for axes in figure.axes) == 20
+    few = pictures.examples(split.take(slice(3)), per_class=2)
+    assert "0 to 1 of each" in few.caption
+
+
+def history(*validation):
+    rows = [{"epoch": i, "train_loss": 2 / i, "train_accuracy": 0.1 * i, "validation_loss": 2 / i,
+             "validation_accuracy": value} for i, value in enumerate(validation, 1)]
+    return training.History({}, rows, [2.0] * 7)
+
+
+def test_curves_name_the_best_epoch():
+    caption = pictures.curves(history(0.3, 0.8, 0.7)).caption
+    assert "best after epoch 2: 0.800" in caption and "from 2.00 to 0.67 in 3 epochs" in caption
+
+
+def test_curves_of_an_interrupted_first_epoch_say_so():
+    assert "No epoch has finished yet; 7 steps" in pictures.curves(history()).caption
+
+
+def test_confusion_names_the_most_frequent_mistake():
+    counts = torch.tensor([[8, 2, 0], [0, 9, 1], [5, 0, 5]])
+    caption = pictures.confusion(counts, ("a", "b", "c")).caption
+    assert "8 of 30" in caption and "c taken for a, 5 times" in caption
+    assert "Best recognised: b (0.90 right); worst: c (0.50)" in caption
+
+
+def test_mistakes_are_those_the_network_is_surest_of(split):
+    logits = torch.nn.functional.one_hot((split.labels + 1) % 10, 10) * torch.linspace(
+        1, 9, len(split))[:, None]
+    figure = pictures.mistakes(split, logits, count=4)
+    assert "wrong on 1,000 of 1,000" in figure.caption
+    sure = logits[-4:].softmax(1).max(1).values.min()
+    assert f"{sure:.2f} or more" in figure.caption
+    perfect = torch.nn.functional.one_hot(split.labels, 10) * 9.0
+    assert "right on all 1,000" in pictures.mistakes(split, perfect).caption
+
+
+@pytest.mark.parametrize(("right", "total"), [(1, 10), (9, 10), (3, 10), (90, 100), (1, 2)])
+def test_intervals_are_wilsons(right, total):
+    low, share, high = (end.item() for end in pictures.wilson(torch.tensor([right]),
+                                                               torch.tensor([total])))
+    assert share == pytest.approx(right / total) and low < share < high
+    for end in (low, high):  # each end is the share from which the measured one is 1.96 σ away
+        sigma = (end * (1 - end) / total) ** 0.5
+        assert abs(share - end) == pytest.approx(1.96 * sigma, rel=1e-6)
+
+
+def test_an_interval_stays_between_0_and_1_and_knows_nothing_without_pictures():
+    low, share, high = pictures.wilson(torch.tensor([0, 10, 0]), torch.tensor([10, 10, 0]))
+    assert (low >= 0).all() and (high <= 1).all()
+    assert low.tolist()[2] == 0 and high.tolist()[2] == 1
+    assert high[0] > 0.2 and low[1] < 0.8
+
+
+def test_per_class_says_whether_worst_and_best_can_be_told_apart():
+    far = pictures.per_class(torch.tensor([[95, 5], [50, 50]]), ("a", "b")).caption
+    near = pictures.per_class(torch.tensor([[9, 1], [2, 8]]), ("a", "b")).caption
+    assert "intervals do not overlap" in far and "intervals overlap" in near
+    empty = pictures.per_class(torch.tensor([[9, 1], [0, 0]]), ("a", "b"))
+    assert "b: 0.00 (0.00 to 1.00)" in empty.caption
+
+
+def test_every_figure_can_be_shown_with_readable_text(split):
+    shown = [pictures.examples(split, 1), pictures.curves(history(0.1, 0.2)),
+             pictures.confusion(torch.eye(10).long(), split.classes),
+             pictures.per_class(torch.eye(10).long(), split.classes)]
+    for figure in shown:
+        assert figures.png(figure).startswith(b"\x89PNG")
+        texts = [text for axes in figure.axes for text in
+                 [axes.xaxis.label, axes.yaxis.label, axes.title, *axes.get_xticklabels(),
+                  *axes.texts]]
+        assert min(text.get_fontsize() for text in texts) >= 12
