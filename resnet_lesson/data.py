@@ -188,6 +188,32 @@ def load_fashion_mnist(source="auto", root=None, *, download=False, timeout=600,
     return splits
 
 
+DIGITS = tuple(str(digit) for digit in range(10))
+
+
+def load_digits(*, quiet=False):
+    """Return train, validation and test splits of scikit-learn's 1,797 handwritten digits.
+
+    8×8 pictures, in the order in which scikit-learn keeps them: 1,000 to train, 200 to validate,
+    the other 597 to test. That order goes by writer, so the test digits come from other hands than
+    the training digits. Nothing is downloaded.
+
+    Source: scikit-learn's ``load_digits``; Alpaydin and Kaynak, "Optical Recognition of
+    Handwritten Digits", UCI (1998), its test part.
+    """
+    from sklearn.datasets import load_digits as load  # takes a second to import
+
+    images, labels = load(return_X_y=True)
+    images = torch.from_numpy(images).mul(255 / 16).round().to(torch.uint8).view(-1, 1, 8, 8)
+    labels = torch.from_numpy(labels).long()
+    parts = {"train": slice(1000), "validation": slice(1000, 1200), "test": slice(1200, None)}
+    splits = Splits(*(Split(images[part], labels[part], name, "handwritten digits", DIGITS)
+                      for name, part in parts.items()))
+    if not quiet:
+        print(splits)
+    return splits
+
+
 def project_data():
     """Return the folder for downloaded data: ``data/`` in the project, or else in this folder."""
     project = Path(__file__).resolve().parents[1]

@@ -29,6 +29,26 @@ class Score(NamedTuple):
     accuracy: float
 
 
+class Progress(NamedTuple):
+    """Where a run stands: what ``fit`` hands to its ``watch``.
+
+    Attributes:
+        history: the ``History`` so far; ``history.step_losses[-1]`` is this step's loss.
+        model: the network in training.
+        epoch: finished epochs.
+        step: steps taken in the running epoch; 0 right after an epoch has been validated.
+        steps: steps in an epoch.
+        accuracy: share of correct answers in the running epoch, in training mode.
+    """
+
+    history: "History"
+    model: torch.nn.Module
+    epoch: int
+    step: int
+    steps: int
+    accuracy: float
+
+
 @dataclass
 class History:
     """What happened in a training run; saved beside its weights after every epoch.
@@ -94,7 +114,7 @@ class History:
 
 def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_decay=5e-4,
         schedule="one-cycle", size=None, seed=0, checkpoint=None, resume=False, device="auto",
-        precision="float32", memory_format=torch.contiguous_format):
+        precision="float32", memory_format=torch.contiguous_format, watch=None, progress=True):
     """Train a classifier by stochastic gradient descent and return its ``History``.
 
     After every epoch the model is evaluated on ``splits.validation``, never on the test split.
@@ -122,6 +142,10 @@ def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_d
         device: ``"auto"``, or what ``torch.device`` takes.
         precision: ``"float32"``, or ``"bfloat16"`` for autocast.
         memory_format: ``torch.contiguous_format`` or ``torch.channels_last``.
+        watch: called with a ``Progress`` after every step, when the gradients of that step are
+            still in place, and after every epoch; training ends after the step whose call
+            returns ``True``, as after Ctrl-C.
+        progress: show a bar with the time left, and say so where the run was stopped.
 
     Raises:
         ValueError: a setting that makes no sense, or one that differs from the resumed run's.
@@ -139,7 +163,7 @@ def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_d
                                 weight_decay=settings["weight_decay"])
     run = _Run(model, optimizer, settings, checkpoint, resume)
     try:
-        _train(run, splits, device, memory_format)
+        _train(run, splits, device, memory_format, watch or (lambda progress: False), progress)
     except BaseException as error:
         error.history = run.history
         raise
@@ -148,7 +172,7 @@ def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_d
     return run.history
 
 
-def _train(run, splits, device, memory_format):
+def _train(run, splits, device, memory_format, watch, progress):
     """Take the steps that are left; this is the loop that notebook 07 writes out by hand."""
     model, optimizer, history = run.model, run.optimizer, run.history
     epochs, batch_size, size, seed, schedule, lr, precision = (history.settings[key] for key in (
@@ -156,7 +180,7 @@ def _train(run, splits, device, memory_format):
     steps = math.ceil(len(splits.train) / batch_size)
     with (_stop_after_step() as stop,
           tqdm(total=epochs * steps, initial=run.epoch * steps + run.step, file=sys.stdout,
-               unit="step", desc="training", mininterval=0.5) as bar):
+               unit="step", desc="training", mininterval=0.5, disable=not progress) as bar):
         while run.epoch < epochs and not stop:
             order = torch.Generator().manual_seed(seed * 1_000_003 + run.epoch)
             start = time.perf_counter()
@@ -177,6 +201,8 @@ def _train(run, splits, device, memory_format):
                 optimizer.step()
                 run.count(loss, logits, y)
                 bar.update()
+                if watch(run.progress(steps)) is True:
+                    stop.append(True)
                 if stop:
                     break
             run.seconds += time.perf_counter() - start
@@ -188,9 +214,11 @@ def _train(run, splits, device, memory_format):
             run.end_epoch(validation)
             bar.set_postfix_str(f"epoch {run.epoch}: validation accuracy "
                                 f"{validation.accuracy:.3f}")
+            if watch(run.progress(steps)) is True:
+                stop.append(True)
     history.interrupted = run.epoch < epochs
     run.save()
-    if history.interrupted:
+    if history.interrupted and progress:
         print(f"Stopped in epoch {run.epoch + 1} of {epochs}, after step {run.step} of {steps}. "
               + ("resume=True goes on from here." if run.folder else "The history is kept."))
 
@@ -225,6 +253,11 @@ class _Run:
         self.examples += len(y)
         self.loss_sum += value * len(y)
         self.correct += (logits.argmax(1) == y).sum().item()
+
+    def progress(self, steps):
+        """Return where the run stands, for ``watch``."""
+        return Progress(self.history, self.model, self.epoch, self.step, steps,
+                        self.correct / max(self.examples, 1))
 
     def end_epoch(self, validation):
         """Write the row of the finished epoch, keep its weights if they are the best so far."""

@@ -1,0 +1,278 @@
+"""Plain against residual, fairly: ``python -m resnet_lesson.experiments.sweep``.
+
+Four studies, each with equal initial weights for both arms (``models.plain_twin``), the same order
+of pictures, the same learning rates and several seeds:
+
+- ``depth``: Fashion-MNIST mini, 6n + 2 networks and narrow ResNet-18 and -34, with batch norm;
+- ``no-norm``: the same without batch norm;
+- ``digits``: ResNet-18 on 1,000 handwritten digits, as the sources train it (batches of 64, five
+  epochs, SGD without momentum). The rates 0.005 for plain and 0.01 for residual are the published
+  experiment itself;
+- ``full``: all of Fashion-MNIST, depths 20 and 56, each arm at its own best rate of ``depth``
+  (lowest mean training error).
+
+Writes ``results/sweep.csv``, one row per run and epoch. Runs that are there already are kept, so
+an interrupted sweep goes on where it stopped, and none is lost or doubled. A single run::
+
+    python -m resnet_lesson.experiments.sweep --only depth plain 20 0.03 0
+
+trains study, arm, depth, rate and seed again and prints it beside the recorded row.
+"""
+
+import argparse
+import csv
+import os
+import platform
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from tqdm import tqdm
+
+from resnet_lesson import blocks, data, models, training
+from resnet_lesson.experiments import RESULTS, read
+
+TABLE = RESULTS / "sweep.csv"
+ARMS = ("plain", "residual")
+RATES = (0.003, 0.01, 0.03, 0.1)
+DEPTHS = (8, 20, 32, 56, 18, 34)
+IMAGENET_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
+
+
+class Study(NamedTuple):
+    """What all runs of a study share. ``epochs`` to ``weight_decay`` are arguments of ``fit``."""
+
+    source: str
+    depths: tuple
+    rates: tuple
+    seeds: range
+    norm: bool = True
+    epochs: int = 2
+    batch_size: int = 64
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: str = "one-cycle"
+    size: int | None = None
+
+
+STUDIES = {
+    "depth": Study("mini", DEPTHS, RATES, range(5)),
+    "no-norm": Study("mini", DEPTHS, RATES[:3], range(5), norm=False),
+    "digits": Study("digits", (18,), (0.005, 0.01), range(10), epochs=5, momentum=0.0,
+                    weight_decay=0.0, schedule="constant", size=32),
+    "full": Study("full", (20, 56), (), range(3), epochs=1),
+}
+
+
+class Run(NamedTuple):
+    """What tells one run from all others: its key in the table."""
+
+    study: str
+    arm: str
+    depth: int
+    lr: float
+    seed: int
+
+
+COLUMNS = (
+    *Run._fields, "kind", "norm", "data", "train_pictures", "epochs", "batch_size", "momentum",
+    "weight_decay", "schedule", "precision", "epoch", "train_loss", "train_accuracy",
+    "validation_loss", "validation_accuracy", "gradient_norm", "seconds", "examples_per_second",
+    "first_gradient_norm", "train_error", "validation_error", "test_error", "test_error_200",
+    "diverged", "threads", "processor", "python", "torch", "commit")
+
+
+def runs(study):
+    """Return the ``Run``s of a study; those of ``full`` need the results of ``depth``."""
+    setting = STUDIES[study]
+    return [Run(study, arm, depth, lr, seed)
+            for seed in setting.seeds for depth in setting.depths for arm in ARMS
+            for lr in setting.rates or (best_rate("depth", arm, depth),)]
+
+
+def final_rows(study, rows=None):
+    """Return the last row of each run of a study: the one that holds the final errors."""
+    rows = read("sweep") if rows is None else rows
+    return [row for row in rows if row["study"] == study and row["train_error"] != ""]
+
+
+def best_rate(study, arm, depth, rows=None):
+    """Return the learning rate of a study with the lowest mean training error over seeds.
+
+    Raises:
+        ValueError: no run of that arm and depth is recorded.
+    """
+    errors = {}
+    for row in final_rows(study, rows):
+        if (row["arm"], row["depth"]) == (arm, depth):
+            errors.setdefault(row["lr"], []).append(row["train_error"])
+    if not errors:
+        raise ValueError(f"no recorded run of study {study!r}, arm {arm!r}, depth {depth}; "
+                         f"python -m resnet_lesson.experiments.sweep {study} makes them")
+    return min(errors, key=lambda lr: sum(errors[lr]) / len(errors[lr]))
+
+
+def build(run):
+    """Return the network of a run, with weights that depend on depth, norm and seed alone.
+
+    Raises:
+        ValueError: an unknown study, arm or depth.
+    """
+    if run.study not in STUDIES:
+        raise ValueError(f"study must be one of {', '.join(STUDIES)}, got {run.study!r}")
+    if run.arm not in ARMS:
+        raise ValueError(f"arm must be one of {', '.join(ARMS)}, got {run.arm!r}")
+    norm = STUDIES[run.study].norm
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.seed)
+        if run.study == "digits":
+            model = models.resnet18()
+        elif run.depth in IMAGENET_DEPTHS:
+            model = models.ResNet(blocks.BasicBlock, IMAGENET_DEPTHS[run.depth], norm=norm,
+                                  widths=(16, 32, 64, 128))
+        else:
+            model = models.small_resnet(run.depth, stem="small/2", norm=norm)
+    return model if run.arm == "residual" else models.plain_twin(model)
+
+
+@lru_cache(maxsize=2)
+def splits(source):
+    """Return the data of a study."""
+    return (data.load_digits(quiet=True) if source == "digits"
+            else data.load_fashion_mnist(source, quiet=True))
+
+
+def train(run, **changes):
+    """Train one run on one thread and return its rows, one per finished epoch, as dicts.
+
+    The last row also holds the errors of the final weights, in evaluation mode: on up to 2,000 of
+    the training pictures, on the validation and on the test split. A run whose loss is no longer a
+    number ends there; the weights before that step are judged, and ``diverged`` is 1.
+
+    Args:
+        run: a ``Run``.
+        **changes: other values for fields of ``Study``, for a smaller trial.
+    """
+    model = build(run)
+    study = STUDIES[run.study]._replace(**changes)
+    pictures = splits(study.source)
+    norms = [[]]
+
+    def watch(progress):
+        if progress.step:
+            norms[-1].append(progress.model.conv1.weight.grad.norm().item())
+        else:
+            norms.append([])
+
+    options = {key: getattr(study, key) for key in
+               ("epochs", "batch_size", "momentum", "weight_decay", "schedule", "size")}
+    diverged = 0
+    try:
+        history = training.fit(model, pictures, lr=run.lr, seed=run.seed, watch=watch,
+                               device="cpu", memory_format=torch.channels_last, progress=False,
+                               **options)
+    except RuntimeError as error:  # the loss is no number any more
+        history, diverged = error.history, 1
+    judged = {name: training.predict(model, split, size=study.size, progress=False, device="cpu")
+              .argmax(1) != split.labels
+              for name, split in (("train", pictures.train.take(slice(2000))),
+                                  ("validation", pictures.validation), ("test", pictures.test))}
+    fixed = run._asdict() | {
+        "kind": "ImageNet" if run.depth in IMAGENET_DEPTHS else "6n + 2",
+        "norm": "batch norm" if study.norm else "none", "data": pictures.train.source,
+        "train_pictures": len(pictures.train), **options, "precision": "float32",
+        **environment()}
+    fixed.pop("size")
+    last = {f"{name}_error": wrong.double().mean().item() for name, wrong in judged.items()}
+    last |= {"test_error_200": judged["test"][:200].double().mean().item(), "diverged": diverged,
+             "first_gradient_norm": norms[0][0] if norms[0] else ""}
+    rows = [fixed | epoch | {"gradient_norm": sum(norm) / len(norm)}
+            for epoch, norm in zip(history.epochs, norms, strict=False)]
+    rows = rows or [fixed | {"epoch": 0}]  # diverged in its first epoch
+    rows[-1] |= last
+    return rows
+
+
+@lru_cache(maxsize=1)
+def environment():
+    """Return what a measurement depends on besides its settings, as columns of the table."""
+    try:
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], text=True, timeout=10,
+                                capture_output=True, cwd=Path(__file__).parent).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        commit = ""
+    processor = torch.backends.cpu.get_cpu_capability()
+    return {"threads": torch.get_num_threads(), "processor": f"{platform.machine()} {processor}",
+            "python": platform.python_version(), "torch": torch.__version__.split("+")[0],
+            "commit": commit}
+
+
+def record(rows, table=TABLE):
+    """Add the rows of one run to the table; rows of the same run that were there are replaced."""
+    table = Path(table)
+    key = {tuple(str(row[name]) for name in Run._fields) for row in rows}
+    kept = []
+    if table.exists():
+        with table.open(newline="") as file:
+            kept = [row for row in csv.DictReader(file)
+                    if tuple(row[name] for name in Run._fields) not in key]
+    partial = table.with_name(table.name + ".partial")
+    with partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(kept)
+        writer.writerows({name: f"{value:.6g}" if isinstance(value, float) else value
+                          for name, value in row.items()} for row in rows)
+    os.replace(partial, table)
+
+
+def recorded(table=TABLE):
+    """Return the set of ``Run``s that the table holds."""
+    if not Path(table).exists():
+        return set()
+    with Path(table).open(newline="") as file:
+        return {Run(row["study"], row["arm"], int(row["depth"]), float(row["lr"]),
+                    int(row["seed"])) for row in csv.DictReader(file) if row["train_error"] != ""}
+
+
+def sweep(names, workers, table=TABLE):
+    """Train every run of the named studies that the table lacks, ``workers`` at a time."""
+    for name in names:
+        left = [run for run in runs(name) if run not in recorded(table)]
+        pool = ProcessPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+        try:
+            pending = [pool.submit(train, run) for run in left]
+            for done in tqdm(as_completed(pending), total=len(left), file=sys.stdout, desc=name,
+                             unit="run"):
+                record(done.result(), table)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def main(arguments=None):
+    """Train what is missing, or one run again."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("studies", nargs="*", choices=[*STUDIES, []], default=list(STUDIES))
+    parser.add_argument("--workers", type=int, default=os.cpu_count(),
+                        help="runs at a time, one thread each")
+    parser.add_argument("--only", nargs=5, metavar=tuple(name.upper() for name in Run._fields),
+                        help="train one run again, record nothing, print both results")
+    options = parser.parse_args(arguments)
+    if options.only is None:
+        return sweep(options.studies, options.workers)
+    study, arm, depth, lr, seed = options.only
+    run = Run(study, arm, int(depth), float(lr), int(seed))
+    torch.set_num_threads(1)
+    again = train(run)[-1]
+    known = [row for row in final_rows(study) if Run(*(row[name] for name in Run._fields)) == run]
+    for name in ("train_error", "validation_error", "test_error", "gradient_norm", "seconds"):
+        before = f"{known[0][name]:10.4g}" if known else "not recorded"
+        print(f"{name:18} again {again.get(name, float('nan')):10.4g}   recorded {before}")
+
+
+if __name__ == "__main__":
+    main()
