@@ -105,15 +105,9 @@ class Split:
             indices: a slice, list or tensor of positions.
             size: side in pixels to resize to (bilinear); ``None`` keeps the stored size.
         """
-        batch = self.images[indices].float().div_(255)
-        if size is None or batch.shape[-2:] == (size, size):
-            return batch
-        if not (isinstance(size, int) and size > 0):
-            raise ValueError(f"size must be a whole number of pixels above 0, got {size!r}")
-        return torch.nn.functional.interpolate(batch, size=(size, size), mode="bilinear",
-                                               align_corners=False, antialias=True)
+        return _scaled(self.images[indices], size)
 
-    def batches(self, batch_size, size=None, generator=None, skip=0):
+    def batches(self, batch_size, size=None, generator=None, skip=0, augment=None):
         """Yield (pictures, labels) batch by batch.
 
         Args:
@@ -122,13 +116,33 @@ class Split:
             generator: a ``torch.Generator`` to shuffle with, so that its seed fixes the order;
                 ``None`` keeps the stored order.
             skip: batches to leave out at the start (used to resume in the middle of an epoch).
+            augment: an ``Augment``, to change each picture a little; needs ``generator``. What
+                happens to a picture depends on the generator's seed and on its batch, not on
+                ``skip``.
         """
         if not (isinstance(batch_size, int) and batch_size > 0):
             raise ValueError(f"batch_size must be a whole number above 0, got {batch_size!r}")
         order = (torch.arange(len(self)) if generator is None
                  else torch.randperm(len(self), generator=generator))
-        for indices in order.split(batch_size)[skip:]:
-            yield self.pixels(indices, size), self.labels[indices]
+        for position, indices in enumerate(order.split(batch_size)):
+            if position < skip:
+                continue
+            images = self.images[indices]
+            if augment is not None:
+                chance = torch.Generator().manual_seed(generator.initial_seed() + position)
+                images = augment(images, chance)
+            yield _scaled(images, size), self.labels[indices]
+
+
+def _scaled(images, size):
+    """Return uint8 pictures as floats between 0 and 1, resized where they have another size."""
+    batch = images.float().div_(255)
+    if size is None or batch.shape[-2:] == (size, size):
+        return batch
+    if not (isinstance(size, int) and size > 0):
+        raise ValueError(f"size must be a whole number of pixels above 0, got {size!r}")
+    return torch.nn.functional.interpolate(batch, size=(size, size), mode="bilinear",
+                                           align_corners=False, antialias=True)
 
 
 class Splits(NamedTuple):

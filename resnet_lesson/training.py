@@ -1,25 +1,26 @@
 """Training and evaluation: one loop, short enough to read, that loses nothing when it stops."""
 
-import copy
 import json
 import math
-import os
 import signal
 import sys
 import threading
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from safetensors.torch import load, save_file
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+from resnet_lesson import checkpoints, speed
+from resnet_lesson.augment import Augment
+from resnet_lesson.settings import checked
+from resnet_lesson.speed import PLAIN, Arrangement, pick_device
 
 
 class Score(NamedTuple):
@@ -93,7 +94,8 @@ class History:
 
     def save(self, path):
         """Write everything but the weights as JSON."""
-        _replace(path, lambda partial: partial.write_text(json.dumps(self.rows(), indent=1)))
+        text = json.dumps(self.rows(), indent=1)
+        checkpoints.replace(path, lambda partial: partial.write_text(text))
 
     @classmethod
     def load(cls, folder):
@@ -113,8 +115,9 @@ class History:
 
 
 def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_decay=5e-4,
-        schedule="one-cycle", size=None, seed=0, checkpoint=None, resume=False, device="auto",
-        precision="float32", memory_format=torch.contiguous_format, watch=None, progress=True):
+        schedule="one-cycle", nesterov=False, label_smoothing=0.0, augment=None, average=None,
+        size=None, seed=0, checkpoint=None, resume=False, device="auto", arrangement=PLAIN,
+        watch=None, progress=True):
     """Train a classifier by stochastic gradient descent and return its ``History``.
 
     After every epoch the model is evaluated on ``splits.validation``, never on the test split.
@@ -133,15 +136,23 @@ def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_d
         weight_decay: of SGD.
         schedule: ``"constant"`` or ``"one-cycle"`` (Smith 2018: up over the first quarter, then
             down to zero along a cosine).
+        nesterov: of SGD.
+        label_smoothing: share of the target that is spread over all classes (Szegedy et al. 2016,
+            section 7).
+        augment: an ``Augment``: small random changes of the training pictures.
+        average: decay of a running average of the weights, for example 0.99 (Polyak and Juditsky
+            1992). What is validated, kept as best and, at the end, left in the model is then that
+            average; it forgets faster in the first steps.
         size: side in pixels to resize the pictures to; ``None`` keeps them as they are.
-        seed: fixes the order of the pictures. (The weights are drawn before, by the model.)
+        seed: fixes the order of the pictures and their changes. (The weights are drawn before, by
+            the model.)
         checkpoint: folder for history, best weights and the state to resume from. Unless
             ``resume``, a run that is there already is moved to ``<folder>.previous``, in place
             of one that may be there from before.
         resume: go on with the run in ``checkpoint``.
         device: ``"auto"``, or what ``torch.device`` takes.
-        precision: ``"float32"``, or ``"bfloat16"`` for autocast.
-        memory_format: ``torch.contiguous_format`` or ``torch.channels_last``.
+        arrangement: how a step is computed, a ``speed.Arrangement``; ``"auto"`` measures which one
+            is fastest here and says so (a resumed run keeps the one it was started with).
         watch: called with a ``Progress`` after every step, when the gradients of that step are
             still in place, and after every epoch; training ends after the step whose call
             returns ``True``, as after Ctrl-C.
@@ -153,17 +164,25 @@ def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_d
         RuntimeError: the loss is no longer a number, or the checkpoint cannot be written.
     """
     settings = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "momentum": momentum,
-                "weight_decay": weight_decay, "schedule": schedule, "size": size, "seed": seed,
-                "precision": precision}
-    settings = _checked(settings, splits)
+                "weight_decay": weight_decay, "schedule": schedule, "nesterov": nesterov,
+                "label_smoothing": label_smoothing, "augment": augment, "average": average,
+                "size": size, "seed": seed, "arrangement": arrangement}
+    settings = checked(settings, splits)
     device, home = pick_device(device), _device_of(model)
-    model.to(device, memory_format=memory_format)
-    optimizer = torch.optim.SGD(model.parameters(), lr=settings["lr"],
+    if arrangement == "auto":
+        model.to(device)
+        settings["arrangement"] = _choose(model, splits, settings, checkpoint, resume, progress)
+    arrangement = Arrangement(**settings["arrangement"])
+    model.to(device, memory_format=arrangement.memory_format)
+    optimizer = torch.optim.SGD(model.parameters(), lr=settings["lr"], nesterov=bool(nesterov),
                                 momentum=settings["momentum"],
                                 weight_decay=settings["weight_decay"])
     run = _Run(model, optimizer, settings, checkpoint, resume)
     try:
-        _train(run, splits, device, memory_format, watch or (lambda progress: False), progress)
+        with speed.arranged(model, arrangement):
+            _train(run, splits, device, arrangement, watch or (lambda progress: False), progress)
+        if run.average is not None and not run.history.interrupted:
+            model.load_state_dict(run.average.module.state_dict())
     except BaseException as error:
         error.history = run.history
         raise
@@ -172,11 +191,13 @@ def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_d
     return run.history
 
 
-def _train(run, splits, device, memory_format, watch, progress):
+def _train(run, splits, device, arrangement, watch, progress):
     """Take the steps that are left; this is the loop that notebook 07 writes out by hand."""
     model, optimizer, history = run.model, run.optimizer, run.history
-    epochs, batch_size, size, seed, schedule, lr, precision = (history.settings[key] for key in (
-        "epochs", "batch_size", "size", "seed", "schedule", "lr", "precision"))
+    epochs, batch_size, size, seed, schedule, lr, smoothing, augment = (
+        history.settings[key] for key in ("epochs", "batch_size", "size", "seed", "schedule", "lr",
+                                          "label_smoothing", "augment"))
+    augment = augment and Augment(**augment)
     steps = math.ceil(len(splits.train) / batch_size)
     with (_stop_after_step() as stop,
           tqdm(total=epochs * steps, initial=run.epoch * steps + run.step, file=sys.stdout,
@@ -185,16 +206,17 @@ def _train(run, splits, device, memory_format, watch, progress):
             order = torch.Generator().manual_seed(seed * 1_000_003 + run.epoch)
             start = time.perf_counter()
             model.train()
-            for X, y in splits.train.batches(batch_size, size, order, skip=run.step):
+            for X, y in splits.train.batches(batch_size, size, order, skip=run.step,
+                                             augment=augment):
                 rate = learning_rate(schedule, lr, run.epoch * steps + run.step, epochs * steps)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                X = X.to(device, memory_format=memory_format)
+                X = X.to(device, memory_format=arrangement.memory_format)
                 y = y.to(device)
-                with _autocast(device, precision):
+                with arrangement.autocast(device):
                     logits = model(X)
                 _check_logits(logits, splits.train)
-                loss = F.cross_entropy(logits.float(), y)
+                loss = F.cross_entropy(logits.float(), y, label_smoothing=smoothing)
                 run.check_loss(loss)
                 optimizer.zero_grad()
                 loss.backward()
@@ -209,8 +231,8 @@ def _train(run, splits, device, memory_format, watch, progress):
             if run.step < steps:
                 break
             bar.set_postfix_str("validating")
-            validation = evaluate(model, splits.validation, size=size, device=device,
-                                  precision=precision, progress=False)
+            validation = evaluate(run.judged, splits.validation, size=size, device=device,
+                                  arrangement=arrangement, progress=False)
             run.end_epoch(validation)
             bar.set_postfix_str(f"epoch {run.epoch}: validation accuracy "
                                 f"{validation.accuracy:.3f}")
@@ -233,10 +255,17 @@ class _Run:
         self.seconds, self.examples = 0.0, 0
         self.loss_sum, self.correct = 0.0, 0
         self.history = History(settings)
+        self.average = None if settings["average"] is None else AveragedModel(
+            model, use_buffers=True, avg_fn=_averaging(settings["average"]))
         if resume:
             self._load(settings)
         elif self.folder is not None:
-            _prepare(self.folder)
+            checkpoints.prepare(self.folder)
+
+    @property
+    def judged(self):
+        """Return the network that is validated and kept: the average, where there is one."""
+        return self.model if self.average is None else self.average.module
 
     def check_loss(self, loss):
         """Stop before a step whose loss is no number would spoil the weights."""
@@ -253,6 +282,8 @@ class _Run:
         self.examples += len(y)
         self.loss_sum += value * len(y)
         self.correct += (logits.argmax(1) == y).sum().item()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
 
     def progress(self, steps):
         """Return where the run stands, for ``watch``."""
@@ -273,7 +304,7 @@ class _Run:
         history.epochs.append(row)
         if history.best is row:
             history.best_weights = {key: value.detach().cpu().clone().contiguous()
-                                    for key, value in self.model.state_dict().items()}
+                                    for key, value in self.judged.state_dict().items()}
         self.step = self.examples = self.correct = 0
         self.seconds = self.loss_sum = 0.0
         self.save()
@@ -283,15 +314,18 @@ class _Run:
         if self.folder is None:
             return
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+                 "average": None if self.average is None else self.average.state_dict(),
                  "history": self.history.rows(),
                  **{key: getattr(self, key) for key in self._COUNTERS}}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if self.history.best_weights is not None and (
                     self.step == 0 and self.history.best is self.history.epochs[-1]):
-                _replace(self.folder / "best.safetensors",
-                         lambda partial: save_file(self.history.best_weights, partial))
-            _replace(self.folder / "state.pt", lambda partial: torch.save(state, partial))
+                checkpoints.replace(
+                    self.folder / "best.safetensors",
+                    lambda partial: save_file(self.history.best_weights, partial))
+            checkpoints.replace(self.folder / "state.pt",
+                                lambda partial: torch.save(state, partial))
             self.history.save(self.folder / "history.json")
         except OSError as error:
             raise RuntimeError(f"cannot write the checkpoint to {self.folder} ({error}); give "
@@ -321,6 +355,8 @@ class _Run:
                              "with the network that the run was started with")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         for key in self._COUNTERS:
             setattr(self, key, state[key])
 
@@ -343,29 +379,6 @@ def learning_rate(schedule, peak, step, steps):
     return second + (first - second) * (1 + math.cos(math.pi * way)) / 2
 
 
-def step_seconds(model, split, *, batch_size=128, size=None, repeats=2, device="auto"):
-    """Return the wall time of one training step in seconds: forward, backward, update.
-
-    A copy of the model is trained, so that the model itself stays as it is. The first step, which
-    is slower, is not counted; the fastest of ``repeats`` is. Other arguments as in ``fit``.
-    """
-    device = pick_device(device)
-    model = copy.deepcopy(model).to(device).train()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    X = split.pixels(slice(batch_size), size).to(device)
-    y = split.labels[:batch_size].to(device)
-    seconds = []
-    for _ in range(1 + max(repeats, 1)):
-        start = time.perf_counter()
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(X), y)
-        loss.backward()
-        optimizer.step()
-        loss.item()  # waits until a GPU is done
-        seconds.append(time.perf_counter() - start)
-    return min(seconds[1:])
-
-
 def confusion(logits, labels):
     """Count pictures by true class (row) and predicted class (column); (N, classes) → (C, C)."""
     classes = logits.shape[1]
@@ -374,7 +387,7 @@ def confusion(logits, labels):
 
 
 @torch.no_grad()
-def predict(model, split, *, batch_size=512, size=None, device="auto", precision="float32",
+def predict(model, split, *, batch_size=512, size=None, device="auto", arrangement=PLAIN,
             progress=True):
     """Return the logits for every picture of a split, shape (N, classes), in evaluation mode.
 
@@ -391,8 +404,9 @@ def predict(model, split, *, batch_size=512, size=None, device="auto", precision
     try:
         with evaluating(model.to(device)):
             for X, _ in batches:
-                with _autocast(device, precision):
-                    logits.append(model(X.to(device)).float().cpu())
+                X = X.to(device, memory_format=arrangement.memory_format)
+                with arrangement.autocast(device):
+                    logits.append(model(X).float().cpu())
     finally:
         model.to(home)
     logits = torch.cat(logits)
@@ -419,18 +433,25 @@ def evaluate(model, split, **options):
                  (logits.argmax(1) == split.labels).float().mean().item())
 
 
-def pick_device(device="auto"):
-    """Return a ``torch.device``: a GPU where there is one, for ``"auto"``."""
-    if device != "auto":
-        return torch.device(device)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+def _choose(model, splits, settings, checkpoint, resume, progress):
+    """Return the arrangement for "auto", as a dict: the resumed run's, or the fastest here."""
+    if resume and checkpoint is not None:
+        return History.load(checkpoint).settings.get("arrangement", PLAIN._asdict())
+    X = splits.train.pixels(slice(min(speed.PROBE_BATCH, settings["batch_size"])),
+                            settings["size"]).to(_device_of(model))
+    chosen = speed.fastest(model, X, splits.train.labels[:len(X)].to(X.device), progress=progress)
+    if progress:
+        print(f"fastest on this machine: {chosen}")
+    return chosen._asdict()
 
 
-def _autocast(device, precision):
-    return (nullcontext() if precision == "float32"
-            else torch.autocast(device.type, DTYPES[precision]))
+def _averaging(decay):
+    """Return the running average's rule; it starts with a short memory that grows to the decay."""
+    def average(old, new, count):
+        if not old.is_floating_point():
+            return new
+        return old.lerp(new, 1 - min(decay, (1 + count.item()) / (10 + count.item())))
+    return average
 
 
 def _device_of(model):
@@ -440,41 +461,6 @@ def _device_of(model):
 
 def _shapes(state):
     return {key: value.shape for key, value in state.items()}
-
-
-def _checked(settings, splits):
-    """Return the settings as plain numbers, with the data added, or refuse them in words."""
-    for name in ("epochs", "batch_size"):
-        if not _whole(settings[name]) or settings[name] < 1:
-            raise ValueError(f"{name} must be a whole number above 0, got {settings[name]!r}")
-    if not _whole(settings["seed"]):
-        raise ValueError(f"seed must be a whole number, got {settings['seed']!r}")
-    if settings["size"] is not None and not (_whole(settings["size"]) and settings["size"] > 0):
-        raise ValueError(f"size must be None or a whole number of pixels above 0, "
-                         f"got {settings['size']!r}")
-    for name in ("lr", "momentum", "weight_decay"):
-        value = settings[name]
-        if not isinstance(value, Real) or not math.isfinite(value) or value < 0:
-            raise ValueError(f"{name} must be a number, at least 0, got {value!r}")
-        settings[name] = float(value)  # numpy's numbers could not be read back
-    if settings["lr"] == 0:
-        raise ValueError("lr must be above 0, got 0")
-    if settings["schedule"] not in ("constant", "one-cycle"):
-        raise ValueError(f'schedule must be "constant" or "one-cycle", '
-                         f"got {settings['schedule']!r}")
-    if settings["precision"] not in DTYPES:
-        raise ValueError(f"precision must be one of {', '.join(DTYPES)}, "
-                         f"got {settings['precision']!r}")
-    for split in (splits.train, splits.validation):
-        if len(split) == 0:
-            raise ValueError(f"the {split.name} split is empty; fit needs pictures to train on "
-                             "and others to validate on")
-    return settings | {"data": f"{splits.train.source}, {len(splits.train)} to train, "
-                               f"{len(splits.validation)} to validate"}
-
-
-def _whole(value):
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _check_logits(logits, split):
@@ -504,30 +490,3 @@ def _stop_after_step():
         yield stop
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _replace(path, write):
-    """Write a file beside ``path`` first, then put it in its place in one move."""
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    write(partial)
-    os.replace(partial, path)
-
-
-def _prepare(folder):
-    """Make the folder, see that it can be written to, and move an earlier run out of the way.
-
-    Of an earlier run exactly its three files move, to ``<folder>.previous``.
-    """
-    previous = folder.resolve().with_name(folder.resolve().name + ".previous")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "history.json.partial").write_text("")
-        (folder / "history.json.partial").unlink()
-        for name in ("history.json", "best.safetensors", "state.pt"):
-            if (folder / name).exists():
-                previous.mkdir(exist_ok=True)
-                os.replace(folder / name, previous / name)
-    except OSError as error:
-        raise RuntimeError(f"cannot write the checkpoint to {folder} ({error}); give another "
-                           "folder as checkpoint") from None

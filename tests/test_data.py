@@ -11,6 +11,7 @@ from torchvision.datasets import FashionMNIST
 
 from resnet_lesson import data
 from resnet_lesson.assets import make_mini
+from resnet_lesson.augment import Augment
 
 FULL = data.find_full()
 needs_full = pytest.mark.skipif(
@@ -289,3 +290,28 @@ def test_pixels_scale_and_resize_as_the_book_does(mini):
     for image, ours in zip(mini.test.images[:20], batch, strict=True):
         theirs = transforms.to_tensor(transforms.resize(transforms.to_pil_image(image), 96))
         assert (ours - theirs).abs().max() < 1.01 / 255  # the book rounds to 8 bits
+
+
+def test_digits_are_scikit_learns_cut_by_position():
+    from sklearn.datasets import load_digits
+
+    splits, theirs = data.load_digits(quiet=True), load_digits()
+    images = torch.cat([split.images for split in splits]).squeeze(1)
+    assert [len(split) for split in splits] == [1000, 200, 597]
+    assert torch.equal((images.double() * 16 / 255).round(), torch.from_numpy(theirs.images))
+    assert torch.equal(torch.cat([split.labels for split in splits]),
+                       torch.from_numpy(theirs.target).long())
+    assert splits.train.pixels(slice(3), 32).shape == (3, 1, 32, 32)
+
+
+def test_what_happens_to_a_picture_does_not_depend_on_skipped_batches(mini):
+    augment = Augment(shift=2, flip=True)
+
+    def batches(skip):
+        order = torch.Generator().manual_seed(3)
+        return list(mini.validation.batches(300, None, order, skip=skip, augment=augment))
+    for (a, b), (c, d) in zip(batches(0)[2:], batches(2), strict=True):
+        assert torch.equal(a, c) and torch.equal(b, d)
+    plain = list(mini.validation.batches(300, None, torch.Generator().manual_seed(3)))
+    assert torch.equal(plain[0][1], batches(0)[0][1])
+    assert not torch.equal(plain[0][0], batches(0)[0][0])

@@ -12,11 +12,13 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGE = PROJECT / "resnet_lesson"
-LAYERS = ("convolution", "blocks", "models", "data", "training", "distributed", "parity",
-          "mutants", "measure", "experiments", "figures", "panels", "exercises")
-SAME_LEVEL = [{"data", "models"}, {"measure", "parity", "distributed"}, {"measure", "mutants"},
+LAYERS = ("convolution", "blocks", "augment", "models", "data", "checkpoints", "speed", "settings",
+          "training", "recipes", "distributed", "parity", "mutants", "measure", "lesions",
+          "experiments", "figures", "panels", "exercises")
+SAME_LEVEL = [{"data", "models"}, {"blocks", "augment"}, {"checkpoints", "speed"},
+              {"measure", "lesions"}, {"measure", "parity", "distributed"}, {"measure", "mutants"},
               {"panels", "exercises"}]
-BESIDE = {"book", "machine", "publish", "assets"}  # used by notebooks and commands alone
+BESIDE = {"bench", "book", "machine", "publish", "assets"}  # used by notebooks and commands alone
 DRAWING = {"matplotlib", "ipywidgets", "IPython", "matplotlib_inline"}
 TOP_LEVEL = {"README.md", "environment.yml", "pyproject.toml", "Makefile", ".gitignore"}
 FOLDERS = {"notebooks", "resnet_lesson", "tests", ".ci"}

@@ -13,7 +13,9 @@ import pytest
 import torch
 from torch import nn
 
-from resnet_lesson import data, models, training
+from resnet_lesson import checkpoints, data, models, training
+from resnet_lesson.augment import Augment
+from resnet_lesson.speed import Arrangement
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +114,8 @@ class Interrupting(nn.Module):
 @pytest.mark.skipif(os.name == "nt", reason="Windows delivers Ctrl-C to the whole console")
 @pytest.mark.parametrize("step", [1, 4, 6, 9, 18])
 def test_an_interrupted_run_loses_nothing_and_resumes_exactly(splits, tmp_path, capsys, step):
-    settings = {"epochs": 3, "batch_size": 100, "lr": 0.1}
+    settings = {"epochs": 3, "batch_size": 100, "lr": 0.1, "average": 0.9, "nesterov": True,
+                "augment": Augment(shift=2, flip=True, erase=6), "label_smoothing": 0.1}
     unbroken = Interrupting(network(), 0)
     whole = training.fit(unbroken, splits, **settings)
     model = Interrupting(network(), step)
@@ -240,7 +243,7 @@ def test_an_unwritable_checkpoint_is_named_before_the_first_step(splits, tmp_pat
 def test_a_disk_that_fills_up_leaves_the_history_reachable(splits, tmp_path, monkeypatch):
     def full(path, write):
         raise OSError(28, "No space left on device")
-    monkeypatch.setattr(training, "_replace", full)
+    monkeypatch.setattr(checkpoints, "replace", full)
     with pytest.raises(RuntimeError, match="No space left") as error:
         training.fit(network(), splits, epochs=2, batch_size=100, checkpoint=tmp_path)
     assert len(error.value.history.epochs) == 1 and error.value.history.best_weights
@@ -311,10 +314,15 @@ def test_the_model_goes_to_the_device_and_comes_home(splits, monkeypatch):
 @pytest.mark.parametrize(("setting", "words"), [
     ({"epochs": 0}, "epochs must be"), ({"epochs": 1.5}, "epochs must be"),
     ({"batch_size": -3}, "batch_size must be"), ({"lr": 0}, "lr must be"),
-    ({"schedule": "cosine"}, "one-cycle"), ({"precision": "int8"}, "float32, bfloat16"),
+    ({"schedule": "cosine"}, "one-cycle"),
+    ({"arrangement": Arrangement("int8")}, "float32, bfloat16"),
     ({"lr": "0.1"}, "lr must be"), ({"lr": None}, "lr must be"), ({"lr": math.nan}, "lr must be"),
     ({"momentum": None}, "momentum must be"), ({"weight_decay": -1}, "weight_decay must be"),
     ({"seed": None}, "seed must be"), ({"seed": 1.5}, "seed must be"),
+    ({"label_smoothing": 1}, "label_smoothing must be"), ({"average": -0.1}, "average must be"),
+    ({"average": "0.9"}, "average must be"), ({"nesterov": True, "momentum": 0}, "needs momentum"),
+    ({"augment": 2}, "Augment"), ({"augment": Augment(shift=29)}, "from 0 to 28"),
+    ({"augment": Augment(erase=-1)}, "erase must be"), ({"arrangement": "fast"}, '"auto"'),
     ({"size": -1}, "size must be"), ({"epochs": True}, "epochs must be"),
 ])
 def test_senseless_settings_are_refused(splits, setting, words):
@@ -333,8 +341,8 @@ def test_pictures_of_the_wrong_shape_are_refused_in_words(splits):
 
 
 def test_bfloat16_and_channels_last_train_too(splits):
-    history = training.fit(network(), splits, epochs=2, batch_size=100, precision="bfloat16",
-                           memory_format=torch.channels_last)
+    history = training.fit(network(), splits, epochs=2, batch_size=100, 
+                           arrangement=Arrangement("bfloat16", channels_last=True))
     assert all(math.isfinite(loss) for loss in history.step_losses)
     assert history.epochs[-1]["train_loss"] < history.epochs[0]["train_loss"]
 
@@ -369,15 +377,85 @@ def test_confusion_counts_every_picture_in_its_place():
             assert counts[true, said] == ((labels == true) & (logits.argmax(1) == said)).sum()
 
 
-def test_measuring_a_step_leaves_the_model_as_it_is(splits):
-    model = network()
-    assert training.step_seconds(model, splits.train, batch_size=50, size=32) > 0
-    assert equal(model, network())
-
-
 def test_an_unfinished_first_epoch_has_no_best():
     history = training.History({})
     with pytest.raises(ValueError, match="no epoch has finished"):
         history.best  # noqa: B018
     with pytest.raises(ValueError, match="no best weights"):
         history.load_best(network())
+
+
+def test_a_watcher_sees_every_step_and_every_epoch_and_may_stop(splits, tmp_path):
+    seen = []
+
+    def watch(progress):
+        gradient = progress.model.conv1.weight.grad
+        assert progress.step == 0 or gradient.abs().sum() > 0
+        seen.append((progress.epoch, progress.step, len(progress.history.step_losses)))
+        return len(seen) == 9
+
+    settings = {"epochs": 3, "batch_size": 100, "checkpoint": tmp_path}
+    stopped = network()
+    history = training.fit(stopped, splits, watch=watch, progress=False, **settings)
+    assert seen == [(0, step, step) for step in range(1, 7)] + [(1, 0, 6), (1, 1, 7), (1, 2, 8)]
+    assert history.interrupted and len(history.step_losses) == 8
+    unbroken = network()
+    training.fit(unbroken, splits, epochs=3, batch_size=100)
+    training.fit(stopped, splits, resume=True, **settings)
+    assert equal(stopped, unbroken)
+
+
+def test_without_progress_nothing_is_printed(splits, capsys):
+    training.fit(network(), splits, epochs=1, batch_size=300, progress=False,
+                 watch=lambda progress: True)
+    assert capsys.readouterr().out == ""
+
+
+def test_label_smoothing_and_nesterov_are_torchs(splits):
+    ours, theirs = network(), network()
+    part = splits._replace(train=splits.train.take(slice(64)))
+    training.fit(ours, part, epochs=2, batch_size=64, lr=0.1, momentum=0.8, weight_decay=0.01,
+                 schedule="constant", nesterov=True, label_smoothing=0.2)
+    optimizer = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.8, weight_decay=0.01,
+                                nesterov=True)
+    for epoch in range(2):
+        order = torch.randperm(64, generator=torch.Generator().manual_seed(epoch))
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(theirs(part.train.pixels(order)), part.train.labels[order],
+                                    label_smoothing=0.2).backward()
+        optimizer.step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_the_average_is_validated_kept_and_left_in_the_model(splits):
+    steps, model = [], network()
+    history = training.fit(
+        model, splits, epochs=2, batch_size=100, average=0.8, schedule="constant",
+        watch=lambda progress: progress.step and steps.append(
+            {key: value.clone() for key, value in progress.model.state_dict().items()}) or None)
+    mean = {key: value.clone() for key, value in steps[0].items()}
+    for count, state in enumerate(steps[1:], 1):
+        decay = min(0.8, (1 + count) / (10 + count))
+        mean = {key: decay * mean[key] + (1 - decay) * value if value.is_floating_point()
+                else value for key, value in state.items()}
+    for key, value in model.state_dict().items():
+        torch.testing.assert_close(value, mean[key])
+    assert not torch.allclose(model.conv1.weight, steps[-1]["conv1.weight"])
+    last = history.epochs[-1]["validation_accuracy"]
+    assert training.evaluate(model, splits.validation).accuracy == pytest.approx(last)
+
+
+def test_auto_takes_the_fastest_and_a_resumed_run_keeps_it(splits, tmp_path, monkeypatch, capsys):
+    chosen = Arrangement("bfloat16", True)
+    monkeypatch.setattr(training.speed, "fastest", lambda *args, **options: chosen)
+    settings = {"epochs": 2, "batch_size": 100, "checkpoint": tmp_path, "arrangement": "auto"}
+    history = training.fit(network(), splits, watch=lambda progress: progress.epoch == 1,
+                           **settings)
+    assert history.settings["arrangement"] == chosen._asdict() and history.interrupted
+    assert f"fastest on this machine: {chosen}" in capsys.readouterr().out
+    monkeypatch.setattr(training.speed, "fastest", lambda *args, **options: Arrangement())
+    resumed, unbroken = network(3), network()
+    training.fit(resumed, splits, resume=True, **settings)
+    training.fit(unbroken, splits, epochs=2, batch_size=100, arrangement=chosen)
+    assert equal(resumed, unbroken)

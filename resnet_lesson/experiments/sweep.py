@@ -33,12 +33,12 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
-from resnet_lesson import blocks, data, models, training
+from resnet_lesson import blocks, data, models, speed, training
 from resnet_lesson.experiments import RESULTS, read
 
 TABLE = RESULTS / "sweep.csv"
 ARMS = ("plain", "residual")
-RATES = (0.003, 0.01, 0.03, 0.1)
+RATES = (0.01, 0.03, 0.1)
 DEPTHS = (8, 20, 32, 56, 18, 34)
 IMAGENET_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 
@@ -61,7 +61,7 @@ class Study(NamedTuple):
 
 STUDIES = {
     "depth": Study("mini", DEPTHS, RATES, range(5)),
-    "no-norm": Study("mini", DEPTHS, RATES[:3], range(5), norm=False),
+    "no-norm": Study("mini", DEPTHS, (0.003, 0.01, 0.03), range(5), norm=False),
     "digits": Study("digits", (18,), (0.005, 0.01), range(10), epochs=5, momentum=0.0,
                     weight_decay=0.0, schedule="constant", size=32),
     "full": Study("full", (20, 56), (), range(3), epochs=1),
@@ -173,7 +173,8 @@ def train(run, **changes):
     diverged = 0
     try:
         history = training.fit(model, pictures, lr=run.lr, seed=run.seed, watch=watch,
-                               device="cpu", memory_format=torch.channels_last, progress=False,
+                               device="cpu", progress=False,
+                               arrangement=speed.Arrangement(channels_last=True),
                                **options)
     except RuntimeError as error:  # the loss is no number any more
         history, diverged = error.history, 1

@@ -1,0 +1,61 @@
+"""Small random changes of the training pictures, a whole batch at a time.
+
+They make new pictures of old ones, so that a network that trains for many epochs cannot learn its
+pictures by heart. Every random number comes from one generator, so a seed fixes all of them.
+"""
+
+from typing import NamedTuple
+
+import torch
+
+
+class Augment(NamedTuple):
+    """How pictures are changed in training.
+
+    Attributes:
+        shift: move each picture by up to so many pixels in both directions, zeros move in.
+        flip: mirror every other picture, left to right.
+        erase: side in pixels of a square that is set to zero at a random place (DeVries and
+            Taylor, "Improved Regularization of CNNs with Cutout", 2017); it may stick out.
+    """
+
+    shift: int = 0
+    flip: bool = False
+    erase: int = 0
+
+    def check(self, size):
+        """Refuse, in words, what cannot be done to pictures of ``size`` = (height, width)."""
+        for name in ("shift", "erase"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not (
+                    0 <= value <= min(size)):
+                raise ValueError(f"{name} must be a whole number of pixels from 0 to {min(size)}, "
+                                 f"the side of the pictures, got {value!r}")
+
+    def __call__(self, images, generator):
+        """Return changed copies of pictures (N, channels, height, width) of any type."""
+        count, _, height, width = images.shape
+        device = images.device
+
+        def draw(low, high):
+            return torch.randint(low, high + 1, (count, 1), generator=generator).to(device)
+
+        rows = torch.arange(height, device=device).expand(count, height)
+        columns = torch.arange(width, device=device).expand(count, width)
+        if self.flip:
+            columns = torch.where(draw(0, 1).bool(), columns.flip(1), columns)
+        if self.shift:
+            rows = rows + draw(-self.shift, self.shift)
+            columns = columns + draw(-self.shift, self.shift)
+        inside = ((rows >= 0) & (rows < height))[:, :, None] & (
+            (columns >= 0) & (columns < width))[:, None, :]
+        if self.erase:
+            top = draw(0, height - 1) - self.erase // 2
+            left = draw(0, width - 1) - self.erase // 2
+            across, down = torch.arange(height, device=device), torch.arange(width, device=device)
+            inside = inside & ~(((across >= top) & (across < top + self.erase))[:, :, None]
+                                & ((down >= left) & (down < left + self.erase))[:, None, :])
+        picture = torch.arange(count, device=device)[:, None, None]
+        moved = images.permute(0, 2, 3, 1)[picture, rows.clamp(0, height - 1)[:, :, None],
+                                           columns.clamp(0, width - 1)[:, None, :]]
+        return (moved * inside[..., None]).permute(0, 3, 1, 2).contiguous()
