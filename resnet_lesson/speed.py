@@ -71,6 +71,11 @@ class Timing(NamedTuple):
     gradient_cosine: float
     why_not: str
 
+    def __str__(self):
+        """Say it in a line."""
+        verdict = self.why_not or f"agrees, logits within {self.logits_difference:.1%}"
+        return f"{str(self.arrangement):63} {self.seconds:6.2f} s   {verdict}"
+
 
 def step(model, optimizer, X, y, arrangement=PLAIN):
     """Take one training step: the five lines of notebook 07. Return (logits, loss)."""
@@ -209,7 +214,7 @@ class Estimate(NamedTuple):
 
     def within(self, seconds):
         """Return how many of the steps fit into a budget of seconds; at least one."""
-        return max(min(int(seconds / self.step_seconds), self.steps), 1)
+        return max(int(min(seconds / self.step_seconds, self.steps)), 1)
 
     def __repr__(self):
         """Say it in words."""

@@ -78,10 +78,27 @@ def test_per_class_says_whether_worst_and_best_can_be_told_apart():
     assert "b: 0.00 (0.00 to 1.00)" in empty.caption
 
 
+def test_the_ladder_names_its_largest_and_smallest_step():
+    figure = pictures.ladder([("a", 10.0), ("b", 15.0), ("c", 150.0), ("d", 165.0)])
+    assert "From 10 to 165 pictures a second" in figure.caption
+    assert "16 times" in figure.caption or "17 times" in figure.caption
+    assert "largest step: c (× 10); the smallest: d (× 1.1)" in figure.caption
+    assert "a: 10 pictures" in pictures.ladder([("a", 10.0)]).caption
+
+
+def test_optimism_is_claimed_only_where_the_interval_excludes_zero():
+    clear = pictures.optimism([0.90, 0.91, 0.92, 0.91], [0.88, 0.89, 0.89, 0.89]).caption
+    assert "+0.022" in clear and "flatters" in clear and "4 seeds" in clear
+    for fresh in ([0.92, 0.88, 0.92, 0.89], [0.95, 0.95, 0.96, 0.95]):
+        caption = pictures.optimism([0.90, 0.91, 0.92, 0.91], fresh).caption
+        assert "do not show a bias" in caption
+
+
 def test_every_figure_can_be_shown_with_readable_text(split):
     shown = [pictures.examples(split, 1), pictures.curves(history(0.1, 0.2)),
              pictures.confusion(torch.eye(10).long(), split.classes),
-             pictures.per_class(torch.eye(10).long(), split.classes)]
+             pictures.per_class(torch.eye(10).long(), split.classes),
+             pictures.ladder([("a", 10.0), ("b", 15.0)]), pictures.optimism([0.9, 0.8], [0.7, 0.8])]
     for figure in shown:
         assert figures.png(figure).startswith(b"\x89PNG")
         texts = [text for axes in figure.axes for text in

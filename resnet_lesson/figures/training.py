@@ -59,6 +59,66 @@ def curves(history):
     return figure
 
 
+def ladder(rungs):
+    """Draw how many pictures a second each rung trains on, and what it gained over the last.
+
+    Args:
+        rungs: (name, pictures per second) from the bottom up; each rung is one change.
+    """
+    names, speeds = zip(*rungs, strict=True)
+    figure, axis = new_figure(size=(11, 0.75 * len(rungs) + 1.3))
+    gains = [speed / before for before, speed in zip(speeds, speeds[1:], strict=False)]
+    with style():
+        axis.barh(range(len(rungs)), speeds, color=COLORS["validation"], height=0.6)
+        axis.set_yticks(range(len(rungs)), names)
+        axis.set_xscale("log")
+        axis.set_xlabel("pictures a second in training (logarithmic)")
+        axis.set_xlim(right=3 * max(speeds))
+        for place, speed in enumerate(speeds):
+            gain = f"  × {gains[place - 1]:.2g}" if place else ""
+            axis.text(speed, place, f" {speed:,.0f}{gain}", va="center", fontsize=13)
+    if gains:
+        most = max(range(len(gains)), key=gains.__getitem__)
+        least = min(range(len(gains)), key=gains.__getitem__)
+        figure.caption = (
+            f"From {speeds[0]:,.0f} to {speeds[-1]:,.0f} pictures a second on this machine, "
+            f"{speeds[-1] / speeds[0]:.2g} times as many. The largest step: {names[most + 1]} "
+            f"(× {gains[most]:.2g}); the smallest: {names[least + 1]} (× {gains[least]:.2g}).")
+    else:
+        figure.caption = f"{names[0]}: {speeds[0]:,.0f} pictures a second on this machine."
+    return figure
+
+
+def optimism(chosen, fresh):
+    """Draw accuracy on the pictures that chose the epoch beside accuracy on others.
+
+    Args:
+        chosen: accuracy of the best epoch on the pictures by which it was called best, per run.
+        fresh: accuracy of the same weights on as many pictures that had no say, per run.
+    """
+    chosen, fresh = (torch.as_tensor(values, dtype=torch.float64) for values in (chosen, fresh))
+    gap = chosen - fresh
+    half = 1.96 * gap.std().item() / len(gap) ** 0.5
+    figure, axis = new_figure(size=(9.5, 4))
+    with style():
+        axis.axvline(0, color=COLORS["identity"], linestyle=":")
+        axis.plot(gap.tolist(), range(1, len(gap) + 1), "o", color=COLORS["validation"],
+                  label="one seed")
+        axis.errorbar([gap.mean().item()], [0], xerr=[half], fmt="D", capsize=6,
+                      color=COLORS["plain"], label="mean and 95 % interval")
+        axis.set_yticks([])
+        axis.set_ylim(-0.8, len(gap) + 0.8)
+        axis.set_xlabel("accuracy where the epoch was chosen − accuracy elsewhere")
+        axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    low, high = gap.mean().item() - half, gap.mean().item() + half
+    verdict = ("so choosing on the reported pictures flatters" if low > 0 else
+               "so these runs alone do not show a bias; more of them would narrow the interval")
+    figure.caption = (
+        f"Over {len(gap)} seeds the best epoch looks better by {gap.mean():+.3f} on the pictures "
+        f"that chose it (95 % interval {low:+.3f} to {high:+.3f}), {verdict}.")
+    return figure
+
+
 def confusion(counts, classes):
     """Draw a confusion matrix of counts, shape (classes, classes), true class by row."""
     figure, axis = new_figure(size=(9.5, 8))

@@ -1,0 +1,92 @@
+"""Train the named recipes on the full set: ``python -m resnet_lesson.experiments.recipes fast 0``.
+
+Weights are those of the best epoch by validation accuracy; the test split is used once, at the
+end. Writes ``results/recipes.csv``, one row per epoch; runs that are there already are kept. An
+interrupted run goes on from its checkpoint.
+"""
+
+import argparse
+import csv
+import math
+from pathlib import Path
+
+import torch
+
+from resnet_lesson import data, training
+from resnet_lesson.experiments import RESULTS, sweep
+from resnet_lesson.recipes import RECIPES
+
+TABLE = RESULTS / "recipes.csv"
+COLUMNS = ("recipe", "seed", "data", "epochs", "batch_size", "lr", "arrangement", "parameters",
+           "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
+           "seconds", "examples_per_second", "steps", "chosen_epoch", "test_accuracy", "test_loss",
+           "threads", "processor", "python", "torch", "commit")
+
+
+def train(name, seed, splits, checkpoint=None):
+    """Train one recipe from one seed; return its rows, or ``None`` where it was interrupted.
+
+    Raises:
+        ValueError: an unknown recipe.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {name!r}")
+    recipe = RECIPES[name]
+    torch.manual_seed(seed)
+    model = recipe.build()
+    resume = checkpoint is not None and (checkpoint / "history.json").exists()
+    history = training.fit(model, splits, seed=seed, checkpoint=checkpoint, resume=resume,
+                           **recipe.options)
+    if history.interrupted:
+        return None
+    test = training.evaluate(history.load_best(model), splits.test, size=recipe.options.get("size"))
+    arrangement = training.Arrangement(**history.settings["arrangement"])
+    fixed = {"recipe": name, "seed": seed, "data": splits.train.source,
+             "parameters": sum(p.numel() for p in model.parameters()),
+             "steps": math.ceil(len(splits.train) / history.settings["batch_size"]),
+             "arrangement": str(arrangement),
+             **{key: history.settings[key] for key in ("epochs", "batch_size", "lr")}}
+    rows = [fixed | row | sweep.environment() for row in history.epochs]
+    rows[-1] |= {"chosen_epoch": history.best["epoch"], "test_accuracy": test.accuracy,
+                 "test_loss": test.loss}
+    return rows
+
+
+def record(rows, table=TABLE):
+    """Add the rows of a run to the table; rows of the same recipe and seed are replaced."""
+    kept = []
+    if table.exists():
+        with table.open(newline="") as file:
+            kept = [row for row in csv.DictReader(file)
+                    if (row["recipe"], row["seed"]) != (rows[0]["recipe"], str(rows[0]["seed"]))]
+    partial = table.with_suffix(".partial")
+    with partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(kept)
+        writer.writerows({key: f"{value:.6g}" if isinstance(value, float) else value
+                          for key, value in row.items()} for row in rows)
+    partial.replace(table)
+
+
+def main(arguments=None):
+    """Train one recipe from the given seeds and write the rows."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("recipe", choices=list(RECIPES))
+    parser.add_argument("seeds", nargs="+", type=int)
+    parser.add_argument("--source", choices=("full", "mini"), default="full")
+    parser.add_argument("--out", type=Path, default=TABLE)
+    parser.add_argument("--checkpoints", type=Path, default=Path("runs/recipes"))
+    options = parser.parse_args(arguments)
+    splits = data.load_fashion_mnist(options.source)
+    for seed in options.seeds:
+        rows = train(options.recipe, seed, splits,
+                     options.checkpoints / f"{options.recipe}-{options.source}-{seed}")
+        if rows is None:
+            return
+        record(rows, options.out)
+        print(f"{options.recipe}, seed {seed}: test accuracy {rows[-1]['test_accuracy']:.4f}")
+
+
+if __name__ == "__main__":
+    main()

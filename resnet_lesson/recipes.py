@@ -1,0 +1,51 @@
+"""A few named ways to train on Fashion-MNIST, each a network and the arguments of ``fit``."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from resnet_lesson import models
+from resnet_lesson.augment import Augment
+from resnet_lesson.blocks import BasicBlock
+
+
+class Recipe(NamedTuple):
+    """A network and how to train it.
+
+    Attributes:
+        title: what it is, in words.
+        build: returns the untrained network.
+        options: arguments of ``training.fit``, ``epochs`` among them.
+    """
+
+    title: str
+    build: Callable
+    options: dict
+
+
+def book_network():
+    """Return ResNet-18 as the book starts it: Xavier's weights, PyTorch's for nothing else."""
+    return models.initialize(models.resnet18(), "xavier")
+
+
+def fast_network():
+    """Return a network for 28×28 pictures: five stages of one block, 16 to 256 channels.
+
+    Its stem keeps all pixels, and the channels double each time the pixels get four times fewer,
+    so most parameters sit where pictures are small and a step stays cheap.
+    """
+    return models.ResNet(BasicBlock, [1] * 5, widths=(16, 32, 64, 128, 256), stem="small")
+
+
+# Plain SGD at a constant rate, ten epochs, batches of 256 (Zhang et al., section 8.6).
+_BOOK = {"epochs": 10, "batch_size": 256, "lr": 0.05, "momentum": 0.0, "weight_decay": 0.0,
+         "schedule": "constant"}
+_FAST = {"batch_size": 128, "lr": 0.1, "nesterov": True, "arrangement": "auto"}
+
+BOOK = Recipe("the book's: ResNet-18 on pictures enlarged to 96×96", book_network,
+              _BOOK | {"size": 96})
+SMALL = Recipe("the same network and recipe, pictures left at 28×28", book_network, _BOOK)
+FAST = Recipe("the fast one: a network for small pictures, one cycle, five epochs", fast_network,
+              _FAST | {"epochs": 5, "augment": Augment(flip=True)})
+FAST_LONG = Recipe("the fast one, twenty epochs", fast_network,
+                   _FAST | {"epochs": 20, "augment": Augment(shift=2, flip=True, erase=8)})
+RECIPES = {"book": BOOK, "small": SMALL, "fast": FAST, "fast-long": FAST_LONG}
