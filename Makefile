@@ -10,7 +10,7 @@ ROOT := $(filter 0,$(shell id -u 2>/dev/null))
 # see resnet_lesson/__init__.py
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: env lab test notebooks results
+.PHONY: env lab test bench notebooks results
 
 env: .venv/ready
 
@@ -30,6 +30,13 @@ test: .venv/ready
 notebooks: .venv/ready
 	$(BIN)/python -m resnet_lesson.publish
 
+bench: .venv/ready
+	$(BIN)/python -m resnet_lesson.bench
+
+# What is recorded already is kept; each line goes on where it was interrupted.
 results: .venv/ready
 	$(BIN)/python -m resnet_lesson.experiments.full_run --checkpoint runs/full_run
 	$(BIN)/python -m resnet_lesson.experiments.gradients
+	$(BIN)/python -m resnet_lesson.experiments.sweep
+	$(BIN)/python -m resnet_lesson.experiments.small_pair
+	$(BIN)/python -m resnet_lesson.experiments.recipes fast 0 1 2

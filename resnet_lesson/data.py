@@ -209,8 +209,7 @@ def load_digits(*, quiet=False):
     """Return train, validation and test splits of scikit-learn's 1,797 handwritten digits.
 
     8×8 pictures, in the order in which scikit-learn keeps them: 1,000 to train, 200 to validate,
-    the other 597 to test. That order goes by writer, so the test digits come from other hands than
-    the training digits. Nothing is downloaded.
+    the other 597 to test. Nothing is downloaded.
 
     Source: scikit-learn's ``load_digits``; Alpaydin and Kaynak, "Optical Recognition of
     Handwritten Digits", UCI (1998), its test part.

@@ -88,7 +88,7 @@ def test_the_ladder_names_its_largest_and_smallest_step():
 
 def test_optimism_is_claimed_only_where_the_interval_excludes_zero():
     clear = pictures.optimism([0.90, 0.91, 0.92, 0.91], [0.88, 0.89, 0.89, 0.89]).caption
-    assert "+0.022" in clear and "flatters" in clear and "4 seeds" in clear
+    assert "+0.023" in clear and "flatters" in clear and "4 seeds" in clear
     for fresh in ([0.92, 0.88, 0.92, 0.89], [0.95, 0.95, 0.96, 0.95]):
         caption = pictures.optimism([0.90, 0.91, 0.92, 0.91], fresh).caption
         assert "do not show a bias" in caption
