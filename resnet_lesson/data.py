@@ -17,6 +17,7 @@ import tempfile
 import time
 import zlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -141,8 +142,20 @@ def _scaled(images, size):
         return batch
     if not (isinstance(size, int) and size > 0):
         raise ValueError(f"size must be a whole number of pixels above 0, got {size!r}")
-    return torch.nn.functional.interpolate(batch, size=(size, size), mode="bilinear",
-                                           align_corners=False, antialias=True)
+    down, across = (_resizing(side, size) for side in batch.shape[-2:])
+    return down @ (batch @ across.t())
+
+
+@lru_cache(maxsize=16)
+def _resizing(side, size):
+    """Return the matrix (size, side) that resizes a column of pixels, as ``interpolate`` does.
+
+    Bilinear resizing mixes rows, then columns, with fixed weights; as two matrix products it is
+    several times faster for a whole batch.
+    """
+    column = torch.eye(side)[None, None]
+    return torch.nn.functional.interpolate(column, size=(size, side), mode="bilinear",
+                                           align_corners=False, antialias=True)[0, 0]
 
 
 class Splits(NamedTuple):

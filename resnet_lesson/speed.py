@@ -24,7 +24,9 @@ WIDE = 128         # in_channels from which the weight gradient as a matrix prod
 PROBE_BATCH = 64   # pictures in a probe's step
 HOPELESS = 1.5     # an arrangement so many times slower than the best is not timed again
 LOGITS_AGREE = 0.1     # relative difference to float32; bfloat16 keeps 8 bits, so about 0.01
-GRADIENT_AGREE = 0.9   # cosine of the angle to float32's gradient
+# Cosine of the angle to float32's gradient. Batch norm right after initialisation magnifies
+# rounding: a correct bfloat16 was seen at 0.87 in ResNet-18, a wrong one is near 0.
+GRADIENT_AGREE = 0.7
 
 
 class Arrangement(NamedTuple):
@@ -126,7 +128,8 @@ def probe(model, X, y, *, arrangements=ARRANGEMENTS, repeats=3, progress=True):
             bar.update()
         for i in range(repeats):
             for arrangement in list(seconds):
-                if seconds[arrangement] <= HOPELESS * min(seconds.values()):
+                # the first step is an unreliable one, so each has a second chance
+                if i == 0 or seconds[arrangement] <= HOPELESS * min(seconds.values()):
                     taken = steps[arrangement]()[0]
                     seconds[arrangement] = taken if i == 0 else min(taken, seconds[arrangement])
                 bar.update()
@@ -162,7 +165,7 @@ def _stepper(model, X, y, arrangement):
 def _compare(logits, gradient, logits32, gradient32):
     """Return (relative difference of logits, cosine of gradients, why they do not agree)."""
     difference = ((logits - logits32).norm() / logits32.norm().clamp(min=1e-12)).item()
-    cosine = F.cosine_similarity(gradient, gradient32, dim=0, eps=1e-12).item()
+    cosine = F.cosine_similarity(gradient.double(), gradient32.double(), dim=0).item()
     if not difference <= LOGITS_AGREE:
         return difference, cosine, f"logits differ by {difference:.0%}"
     if not cosine >= GRADIENT_AGREE:

@@ -315,3 +315,13 @@ def test_what_happens_to_a_picture_does_not_depend_on_skipped_batches(mini):
     plain = list(mini.validation.batches(300, None, torch.Generator().manual_seed(3)))
     assert torch.equal(plain[0][1], batches(0)[0][1])
     assert not torch.equal(plain[0][0], batches(0)[0][0])
+
+
+@pytest.mark.parametrize("size", [5, 14, 32, 96])
+def test_resizing_by_matrices_is_torchs(size):
+    torch.manual_seed(size)
+    images = torch.randint(256, (7, 2, 11, 17), dtype=torch.uint8)
+    split = data.Split(images, torch.zeros(7).long())
+    theirs = torch.nn.functional.interpolate(images.float() / 255, size=(size, size),
+                                             mode="bilinear", antialias=True)
+    torch.testing.assert_close(split.pixels(slice(None), size), theirs)

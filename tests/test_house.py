@@ -18,7 +18,8 @@ LAYERS = ("convolution", "blocks", "augment", "models", "data", "checkpoints", "
 SAME_LEVEL = [{"data", "models"}, {"blocks", "augment"}, {"checkpoints", "speed"},
               {"measure", "lesions"}, {"measure", "parity", "distributed"}, {"measure", "mutants"},
               {"panels", "exercises"}]
-BESIDE = {"bench", "book", "machine", "publish", "assets"}  # used by notebooks and commands alone
+# used by notebooks and commands alone
+BESIDE = {"bench", "paired", "book", "machine", "publish", "assets"}
 DRAWING = {"matplotlib", "ipywidgets", "IPython", "matplotlib_inline"}
 TOP_LEVEL = {"README.md", "environment.yml", "pyproject.toml", "Makefile", ".gitignore"}
 FOLDERS = {"notebooks", "resnet_lesson", "tests", ".ci"}
