@@ -124,7 +124,8 @@ def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_d
     Ctrl-C, or the stop button of Jupyter, ends after the current step; what was reached is
     kept, and ``resume=True`` goes on from there with the very same batches. A second Ctrl-C
     interrupts at once. Whatever ends the training early, the exception carries the ``History``
-    so far as its attribute ``history``. The model ends on the device that it came from.
+    so far as its attribute ``history``. The model ends on the device that it came from, in the
+    usual memory layout.
 
     Args:
         model: any module that maps (N, channels, H, W) to logits (N, classes). Trained in place.
@@ -187,7 +188,7 @@ def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_d
         error.history = run.history
         raise
     finally:
-        model.to(home)
+        model.to(home, memory_format=torch.contiguous_format)
     return run.history
 
 
@@ -350,6 +351,7 @@ class _Run:
                                  f"now {key}={now!r}; resume with the same settings, or start "
                                  "anew with resume=False")
         self.history.settings = settings
+        self.history.interrupted = False
         if _shapes(self.model.state_dict()) != _shapes(state["model"]):
             raise ValueError(f"the weights in {self.folder} belong to another network; resume "
                              "with the network that the run was started with")

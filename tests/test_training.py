@@ -411,6 +411,13 @@ def test_without_progress_nothing_is_printed(splits, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_the_model_keeps_the_usual_memory_layout(splits):
+    model = network()
+    training.fit(model, splits, epochs=1, batch_size=300, progress=False,
+                 arrangement=Arrangement("bfloat16", channels_last=True))
+    assert all(p.is_contiguous() for p in model.parameters())
+
+
 def test_label_smoothing_and_nesterov_are_torchs(splits):
     ours, theirs = network(), network()
     part = splits._replace(train=splits.train.take(slice(64)))

@@ -2,6 +2,7 @@
 
 import torch
 
+from resnet_lesson.experiments.comparison import t_interval
 from resnet_lesson.figures import COLORS, DASHES, new_figure, style
 
 
@@ -98,23 +99,22 @@ def optimism(chosen, fresh):
     """
     chosen, fresh = (torch.as_tensor(values, dtype=torch.float64) for values in (chosen, fresh))
     gap = chosen - fresh
-    half = 1.96 * gap.std().item() / len(gap) ** 0.5
+    low, mean, high, _ = t_interval(gap.tolist())
     figure, axis = new_figure(size=(9.5, 4))
     with style():
         axis.axvline(0, color=COLORS["identity"], linestyle=":")
         axis.plot(gap.tolist(), range(1, len(gap) + 1), "o", color=COLORS["validation"],
                   label="one seed")
-        axis.errorbar([gap.mean().item()], [0], xerr=[half], fmt="D", capsize=6,
+        axis.errorbar([mean], [0], xerr=[[mean - low], [high - mean]], fmt="D", capsize=6,
                       color=COLORS["plain"], label="mean and 95 % interval")
         axis.set_yticks([])
         axis.set_ylim(-0.8, len(gap) + 0.8)
         axis.set_xlabel("accuracy where the epoch was chosen − accuracy elsewhere")
         axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    low, high = gap.mean().item() - half, gap.mean().item() + half
     verdict = ("so choosing on the reported pictures flatters" if low > 0 else
                "so these runs alone do not show a bias; more of them would narrow the interval")
     figure.caption = (
-        f"Over {len(gap)} seeds the best epoch looks better by {gap.mean():+.3f} on the pictures "
+        f"Over {len(gap)} seeds the best epoch looks better by {mean:+.3f} on the pictures "
         f"that chose it (95 % interval {low:+.3f} to {high:+.3f}), {verdict}.")
     return figure
 

@@ -1,0 +1,330 @@
+"""*Explore the results*: the recorded sweep by depth and by learning rate, both arms."""
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import ipywidgets as widgets
+import numpy as np
+
+from resnet_lesson import experiments
+from resnet_lesson.experiments import comparison, sweep
+from resnet_lesson.experiments.comparison import KINDS, listed, signed
+from resnet_lesson.experiments.gradients import short
+from resnet_lesson.figures import GREY
+from resnet_lesson.figures.gradients import COLORS, LINES, MARKERS
+from resnet_lesson.panels.base import FigurePanel
+
+STUDIES = {"batch norm": "depth", "none": "no-norm"}
+METRICS = {"training error": "train_error", "validation error": "validation_error",
+           "test error": "test_error", "gradient norm, last epoch": "gradient_norm",
+           "gradient norm, first step": "first_gradient_norm", "seconds": "seconds"}
+BEST = "best of each arm"
+RATES = sorted({rate for study in STUDIES.values() for rate in sweep.STUDIES[study].rates})
+PLACES = {8: 0, 20: 1, 32: 2, 56: 3, 18: 4.5, 34: 5.5}  # the ImageNet kind stands apart
+ERRORS = tuple(name for name in METRICS if name.endswith("error"))
+
+
+class Point(NamedTuple):
+    """One arm at one depth and rate: the metric by seed, and how many runs diverged."""
+
+    rate: float
+    values: tuple
+    diverged: int
+
+
+class View(NamedTuple):
+    """What ``Explore.compute`` returns.
+
+    Attributes:
+        by_depth: ``{arm: {depth: Point}}`` at the chosen rate, or at each arm's best.
+        by_rate: ``{arm: {rate: Point}}`` at the chosen depth.
+        chosen: ``{arm: Point}`` at the chosen depth and rate.
+        edges: ``{arm: "lowest", "highest" or ""}``: where a best rate is the end of its grid.
+        paired: interval of plain − residual over shared seeds, or ``None``.
+        limits: (low, high) that hold every value of this metric, with and without norm.
+    """
+
+    by_depth: dict
+    by_rate: dict
+    chosen: dict
+    edges: dict
+    paired: comparison.Interval
+    limits: tuple
+
+
+@lru_cache(maxsize=1)
+def recorded():
+    """Return ``{(study, arm, depth): {rate: {seed: Result}}}`` of the recorded sweep."""
+    rows = [row for row in experiments.read("sweep") if row["study"] in STUDIES.values()]
+    keys = {(row["study"], row["arm"], row["depth"]) for row in rows}
+    return {key: found for key in keys if (found := comparison.by_rate(rows, *key))}
+
+
+@lru_cache(maxsize=1)
+def best():
+    """Return ``{(study, arm, depth): rate}``: the lowest mean training error over seeds."""
+    return {key: min(rates, key=lambda rate: np.mean([run.train_error
+                                                      for run in rates[rate].values()]))
+            for key, rates in recorded().items()}
+
+
+@lru_cache(maxsize=512)
+def point(study, arm, depth, rate, column):
+    """Return a ``Point``, or ``None`` where nothing is recorded (values that are no number)."""
+    runs = recorded().get((study, arm, depth), {}).get(rate, {})
+    values = tuple(getattr(runs[seed], column) for seed in sorted(runs))
+    values = tuple(value for value in values if math.isfinite(value))
+    return Point(rate, values, sum(run.diverged for run in runs.values())) if values else None
+
+
+@lru_cache(maxsize=16)
+def _limits(column, error):
+    values = [getattr(run, column) for rates in recorded().values() for runs in rates.values()
+              for run in runs.values()]
+    values = [value for value in values if math.isfinite(value) and (error or value > 0)]
+    if error or not values:
+        return 0.0, 1.0
+    return (10.0 ** math.floor(math.log10(min(values))), 10.0 ** math.ceil(math.log10(max(values))))
+
+
+def forget():
+    """Read the table anew at the next use."""
+    for cached in (recorded, best, point, _limits):
+        cached.cache_clear()
+
+
+class Explore(FigurePanel):
+    """Every recorded run: by depth on the left, by learning rate on the right.
+
+    Controls: ``depth``, which the right side shows and the left side marks; ``rate``, which the
+    left side shows and the right side marks; ``norm``; ``metric``.
+    """
+
+    title = "Explore the results"
+    size = (10.5, 4.8)
+
+    def make_controls(self):
+        """Return what to look at."""
+        def choice(name, options, value):
+            return widgets.Dropdown(options=options, value=value, description=name,
+                                    layout=widgets.Layout(width="max-content",
+                                                          margin="2px 14px 2px 2px"))
+        rates = [(BEST, BEST), *((f"{rate:g}", rate) for rate in RATES)]
+        return {"depth": widgets.SelectionSlider(
+                    options=sorted(PLACES), value=56, description="depth in layers",
+                    layout=widgets.Layout(width="330px", margin="2px 14px 2px 2px")),
+                "rate": choice("learning rate", rates, BEST),
+                "norm": choice("norm", list(STUDIES), "batch norm"),
+                "metric": choice("show", list(METRICS), "training error")}
+
+    @staticmethod
+    def compute(depth, rate, norm, metric="training error"):
+        """Return a ``View``.
+
+        Raises:
+            ValueError: an unknown setting, or nothing recorded for it.
+        """
+        for name, value, known in (("norm", norm, STUDIES), ("metric", metric, METRICS),
+                                   ("depth", depth, PLACES)):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(map(str, known))}, "
+                                 f"got {value!r}")
+        study, column = STUDIES[norm], METRICS[metric]
+        try:
+            there = recorded()
+        except FileNotFoundError as error:
+            raise ValueError(f"{error}; python -m resnet_lesson.experiments.sweep "
+                             "makes it") from None
+        arms = [arm for arm in sweep.ARMS if (study, arm, depth) in there]
+        rates = sorted({lr for arm in arms for lr in there[study, arm, depth]})
+        if not rates or rate != BEST and rate not in rates:
+            grid = f"; the rates there are {listed(f'{r:g}' for r in rates)}" if rates else ""
+            at = "" if rate == BEST else f" at a learning rate of {rate}"
+            raise ValueError(f"{_norm(norm).capitalize()}, {depth} layers{at}: nothing is "
+                             f"recorded{grid}.")
+
+        def chosen(arm, layers):
+            return point(study, arm, layers, best().get((study, arm, layers))
+                         if rate == BEST else rate, column)
+        by_depth = {arm: {layers: found for layers in PLACES if (found := chosen(arm, layers))}
+                    for arm in sweep.ARMS}
+        by_rate = {arm: {lr: found for lr in rates
+                         if (found := point(study, arm, depth, lr, column))}
+                   for arm in sweep.ARMS}
+        here = {arm: by_depth[arm][depth] for arm in arms if depth in by_depth[arm]}
+        edges = {arm: comparison.edge(there[study, arm, depth], found.rate) if rate == BEST else ""
+                 for arm, found in here.items()}
+        return View(by_depth, by_rate, here, edges,
+                    _paired(there, study, depth, here, column),
+                    _limits(column, metric in ERRORS))
+
+    def make_figure(self, figure):
+        """Make lines, bands and dots of both sides."""
+        self._axes = figure.subplots(1, 2, width_ratios=(1.35, 1), sharey=True)
+        left, right = self._axes
+        self._lines, self._bands, self._dots, self._rings = {}, {}, {}, {}
+        for arm in sweep.ARMS:
+            look = {"color": COLORS[arm], "linestyle": LINES[arm], "marker": MARKERS[arm]}
+            for part, ax in (("6n + 2", left), ("ImageNet", left), ("rate", right)):
+                key = arm, part
+                self._lines[key], = ax.plot([], [], label=arm if part == "rate" else None, **look)
+                self._bands[key] = ax.fill_between([0, 1], 0, 0, color=COLORS[arm], alpha=0.22,
+                                                   linewidth=0)
+            for side, ax in (("left", left), ("right", right)):
+                self._dots[arm, side], = ax.plot([], [], ".", color="black", markersize=4,
+                                                 alpha=0.6)
+                self._rings[arm, side], = ax.plot([], [], "o", markersize=17, fillstyle="none",
+                                                  color=COLORS[arm], markeredgewidth=2)
+        self._here = left.axvline(0, color="black", linewidth=1.2)
+        left.set_xticks(list(PLACES.values()), [str(depth) for depth in PLACES])
+        left.set(xlim=(-0.45, 6.05), xlabel=" ")
+        behind = {"zorder": 0.6}  # what stays in place is drawn once, with the background
+        for x, kind in ((1.5, "6n + 2"), (4.95, "ImageNet")):
+            left.text(x, -0.105, f"layers, {kind} kind", transform=left.get_xaxis_transform(),
+                      ha="center", va="top", fontsize=14, **behind)
+        self._guessing = [ax.axhline(comparison.GUESSING, color=GREY, linestyle=":", linewidth=1.5,
+                                     **behind)
+                          for ax in self._axes]
+        self._guessing.append(left.text(-0.4, comparison.GUESSING + 0.01, "guessing", fontsize=13,
+                                        color=GREY, va="bottom", **behind))
+        right.set(xscale="log", xlim=(RATES[0] / 1.5, RATES[-1] * 1.5),
+                  xlabel="learning rate")
+        right.set_xticks(RATES, [f"{rate:g}" for rate in RATES])
+        right.minorticks_off()
+        figure.legend(loc="outside upper center", ncols=2)
+        # The layout is found once, with the widest tick labels, so that backgrounds can be kept.
+        left.set_yticks([0.001], ["0.0000"])
+        left.set_ylabel(" ")
+        left.set_title("each arm at its best rate")
+        right.set_title("56 layers")
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        self._look, self._backgrounds = None, {}
+        return [*self._bands.values(), *self._lines.values(), *self._dots.values(),
+                *self._rings.values(), self._here, left.title, right.title]
+
+    def draw(self, result, values):
+        """Move lines, bands and dots; new scales only with another metric."""
+        look = values["metric"], result.limits
+        if look != self._look:
+            self._look = look
+            self._scale(values["metric"], result.limits)
+        left, right = self._axes
+        best_of = values["rate"] == BEST
+        left.title.set_text("each arm at its best rate" if best_of else
+                            f"learning rate {values['rate']:g}")
+        right.title.set_text(f"{values['depth']} layers")
+        self._here.set_xdata([PLACES[values["depth"]]] * 2)
+        for arm in sweep.ARMS:
+            depths, rates = result.by_depth[arm], result.by_rate[arm]
+            for kind, there in KINDS.items():
+                self._put((arm, kind), [(PLACES[depth], depths[depth].values) for depth in there
+                                        if depth in depths])
+            self._put((arm, "rate"), [(rate, found.values) for rate, found in rates.items()])
+            self._dots[arm, "left"].set_data(*_spread(
+                [(PLACES[depth], found.values) for depth, found in depths.items()]))
+            self._dots[arm, "right"].set_data(*_spread(
+                [(rate, found.values) for rate, found in rates.items()]))
+            found = result.chosen.get(arm)
+            mean = [np.mean(found.values)] if found else []
+            self._rings[arm, "left"].set_data([PLACES[values["depth"]]] * len(mean), mean)
+            self._rings[arm, "right"].set_data([found.rate] if found else [], mean)
+
+    def _put(self, key, points):
+        x = [place for place, _ in points]
+        low, mean, high = ([f(values) for _, values in points] for f in (min, np.mean, max))
+        self._lines[key].set_data(x, mean)
+        self._bands[key].set_verts([np.concatenate([np.column_stack([x, low]),
+                                                    np.column_stack([x, high])[::-1]])]
+                                   if points else [])
+
+    def _scale(self, metric, limits):
+        left, error = self._axes[0], metric in ERRORS
+        left.set(yscale="linear" if error else "log", ylim=limits, ylabel=metric)
+        left.minorticks_off()
+        ticks = [0, 0.2, 0.4, 0.6, 0.8, 1] if error else _ticks(*limits)
+        left.set_yticks(ticks, [_number(tick) for tick in ticks])
+        for artist in self._guessing:
+            artist.set_visible(error)
+
+    def paint(self):
+        """Paint over the background of this scale, which is drawn when first needed."""
+        key = (self._look, self.scale)
+        self._background, self._limits = self._backgrounds.get(key, (None, None))
+        super().paint()
+        self._backgrounds[key] = self._background, self._limits
+        if len(self._backgrounds) > 6:  # 2 to 4 MB each; the oldest goes
+            self._backgrounds.pop(next(iter(self._backgrounds)))
+
+    def describe(self, result, values):
+        """Return both means with their spread, the paired difference, and words of caution."""
+        write = _error if values["metric"] in ERRORS else _number
+        arms = []
+        for arm in sweep.ARMS:
+            found = result.chosen.get(arm)
+            arms.append(f"{arm} not recorded" if found is None else
+                        f"{arm} {write(np.mean(found.values))} at rate {found.rate:g} "
+                        f"({_range(found.values, write)})")
+        words = (f"{values['depth']} layers, {_norm(values['norm'])}, {values['metric']}, mean "
+                 f"over seeds: {'; '.join(arms)}.")
+        if result.paired is not None and result.paired.verdict != "unknown":
+            low, middle, high = (signed(value) if values["metric"] in ERRORS else _plus(value)
+                                 for value in result.paired[:3])
+            inside = "0 lies inside" if result.paired.verdict == "tie" else "0 lies outside"
+            words += (f" Plain − residual, seed by seed: {middle} ({low} to {high} in a 95 % "
+                      f"interval; {inside}).")
+        for arm, end in result.edges.items():
+            if end:
+                words += (f" The best rate of {arm} is the {end} of the grid: a better one may "
+                          "lie beyond.")
+        for arm, found in result.chosen.items():
+            if found.diverged:
+                words += f" {found.diverged} of {len(found.values)} {arm} runs diverged."
+        return words
+
+
+def _paired(there, study, depth, here, column):
+    """Return the interval of plain − residual over shared seeds, or ``None``."""
+    if len(here) < 2:
+        return None
+    plain, residual = (there[study, arm, depth][here[arm].rate] for arm in sweep.ARMS)
+    differences = [getattr(plain[seed], column) - getattr(residual[seed], column)
+                   for seed in sorted(set(plain) & set(residual))]
+    differences = [value for value in differences if math.isfinite(value)]
+    return comparison.t_interval(differences) if differences else None
+
+
+def _norm(norm):
+    return "batch norm" if norm == "batch norm" else "no norm"
+
+
+def _error(value):
+    return f"{value:.3f}"
+
+
+def _plus(value):
+    return ("+" if value > 0 else "−" if value < 0 else "") + _number(abs(value))
+
+
+def _number(value):
+    """Return a number in two digits, or, from 100 on, as a whole one."""
+    return f"{value:,.0f}" if 100 <= abs(value) < 1e6 else short(value)
+
+
+def _ticks(low, high):
+    """Return ticks at 1, 2, 5, 10 … for one or two decades, at powers of ten for more."""
+    decades = round(math.log10(high / low))
+    steps = (1, 2, 5) if decades <= 2 else (1,)
+    jump = 1 if decades <= 6 else 2
+    return [*(low * 10 ** e * step for e in range(0, decades, jump) for step in steps), high]
+
+
+def _range(values, write):
+    return ("one seed" if len(values) == 1 else
+            f"{write(min(values))} to {write(max(values))}, {len(values)} seeds")
+
+
+def _spread(points):
+    return ([place for place, values in points for _ in values],
+            [value for _, values in points for value in values])
