@@ -1,7 +1,6 @@
 """Exercises of notebook 09: a network without a block, and how calibrated its answers are."""
 
 import copy
-import random
 
 import torch
 from torch import nn
@@ -138,10 +137,12 @@ def _gaps(confidence, right, bins):
 
 def _judge_calibration(answer):
     for bins in (10, 10, 5):
-        count = random.randint(200, 300)
+        count = int(torch.randint(200, 300, ()))
         confidence = 0.05 + 0.95 * torch.rand(count) ** 0.6
         confidence = confidence[(confidence * 10 % 1 - 0.5).abs() < 0.49]  # off the edges
-        right = torch.rand(len(confidence)) < 0.15 + 0.6 * confidence ** 2
+        # too sure in one tenth, not sure enough in the next: coarser bins must give another error
+        wave = 0.25 - 0.5 * ((confidence * 10).floor() % 2)
+        right = torch.rand(len(confidence)) < confidence + wave
         found = answer(confidence.clone(), right.clone(), bins)
         if unsolved(found):
             return NOT_SOLVED
