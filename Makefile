@@ -33,7 +33,8 @@ notebooks: .venv/ready
 bench: .venv/ready
 	$(BIN)/python -m resnet_lesson.bench
 
-# What is recorded already is kept; each line goes on where it was interrupted.
+# Hours on two cores. Each line goes on where it was interrupted: from the rows that are recorded,
+# or, full_run and small_pair, from its folder under runs/.
 results: .venv/ready
 	$(BIN)/python -m resnet_lesson.experiments.full_run --checkpoint runs/full_run
 	$(BIN)/python -m resnet_lesson.experiments.gradients

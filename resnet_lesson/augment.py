@@ -52,9 +52,9 @@ class Augment(NamedTuple):
         if self.erase:
             top = draw(0, height - 1) - self.erase // 2
             left = draw(0, width - 1) - self.erase // 2
-            across, down = torch.arange(height, device=device), torch.arange(width, device=device)
-            inside = inside & ~(((across >= top) & (across < top + self.erase))[:, :, None]
-                                & ((down >= left) & (down < left + self.erase))[:, None, :])
+            down, across = torch.arange(height, device=device), torch.arange(width, device=device)
+            inside = inside & ~(((down >= top) & (down < top + self.erase))[:, :, None]
+                                & ((across >= left) & (across < left + self.erase))[:, None, :])
         picture = torch.arange(count, device=device)[:, None, None]
         moved = images.permute(0, 2, 3, 1)[picture, rows.clamp(0, height - 1)[:, :, None],
                                            columns.clamp(0, width - 1)[:, None, :]]

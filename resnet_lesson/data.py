@@ -123,6 +123,9 @@ class Split:
         """
         if not (isinstance(batch_size, int) and batch_size > 0):
             raise ValueError(f"batch_size must be a whole number above 0, got {batch_size!r}")
+        if augment is not None and generator is None:
+            raise ValueError("augment needs a generator, which fixes its chance; give "
+                             "torch.Generator().manual_seed(0)")
         order = (torch.arange(len(self)) if generator is None
                  else torch.randperm(len(self), generator=generator))
         for position, indices in enumerate(order.split(batch_size)):

@@ -325,3 +325,8 @@ def test_resizing_by_matrices_is_torchs(size):
     theirs = torch.nn.functional.interpolate(images.float() / 255, size=(size, size),
                                              mode="bilinear", antialias=True)
     torch.testing.assert_close(split.pixels(slice(None), size), theirs)
+
+
+def test_augmenting_without_a_seed_is_refused_in_words(mini):
+    with pytest.raises(ValueError, match="augment needs a generator"):
+        next(mini.train.batches(8, augment=Augment(flip=True)))

@@ -68,3 +68,16 @@ def test_a_trained_arm_is_stored_as_it_was_judged(tmp_path, monkeypatch):
     for row, model in zip(rows, models, strict=True):
         found = training.evaluate(model, part.test).accuracy
         assert row["test_accuracy"] == pytest.approx(found)
+
+
+def test_the_command_trains_both_arms_and_writes_them_down(tmp_path, monkeypatch):
+    monkeypatch.setattr(small_pair.data, "load_fashion_mnist", lambda source: None)
+    monkeypatch.setattr(small_pair, "train", lambda arm, *rest: [
+        {"arm": arm, "epoch": 1, "test_accuracy": 0.5}])
+    out = tmp_path / "rows.csv"
+    for _ in range(2):
+        small_pair.main(["--out", str(out)])
+    assert [line.split(",")[0] for line in out.read_text().splitlines()] == [
+        "arm", "residual", "plain"]
+    with pytest.raises(SystemExit):
+        small_pair.main(["other"])

@@ -177,3 +177,19 @@ def test_what_is_recorded_of_a_study_is_whole():
         assert all(row["diverged"] == 1 or row["epoch"] == row["epochs"] == epochs
                    for row in finished)
         assert all(row["torch"] and row["processor"] and row["commit"] for row in finished)
+
+
+@pytest.mark.parametrize(("arguments", "names"), [([], list(sweep.STUDIES)), (["full"], ["full"])])
+def test_the_command_trains_all_studies_or_the_named_ones(monkeypatch, arguments, names):
+    called = []
+    monkeypatch.setattr(sweep, "sweep", lambda studies, workers: called.append(studies))
+    sweep.main(arguments)
+    assert called == [names]
+
+
+@pytest.mark.parametrize("arguments", [["deep"], ["--only", "depth", "plain", "nine", "0.1", "0"],
+                                       ["--only", "depth", "plain", "9", "0.1", "0"]])
+def test_the_command_refuses_nonsense_in_one_line(arguments, capsys):
+    with pytest.raises(SystemExit):
+        sweep.main(arguments)
+    assert "error:" in capsys.readouterr().err.splitlines()[-1]

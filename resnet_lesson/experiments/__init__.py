@@ -1,6 +1,7 @@
 """One module per recorded experiment; ``results/`` holds what they wrote."""
 
 import csv
+import os
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
@@ -19,6 +20,33 @@ def read(name):
     with path.open(newline="") as file:
         return [{key: _number(value) for key, value in row.items()}
                 for row in csv.DictReader(file)]
+
+
+def record(rows, table, key, columns):
+    """Add the rows of one run to a table; rows of the same run that were there are replaced.
+
+    The file is replaced whole or not at all, so an interrupted run loses and doubles nothing.
+
+    Args:
+        rows: dicts, one per epoch, all with the same values under ``key``.
+        table: path of the CSV file; made where there is none.
+        key: names of the columns that tell one run from another.
+        columns: all names, in order.
+    """
+    table = Path(table)
+    run, kept = tuple(str(rows[0][name]) for name in key), []
+    if table.exists():
+        with table.open(newline="") as file:
+            kept = [row for row in csv.DictReader(file)
+                    if tuple(row[name] for name in key) != run]
+    partial = table.with_name(table.name + ".partial")
+    with partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(kept)
+        writer.writerows({name: f"{value:.6g}" if isinstance(value, float) else value
+                          for name, value in row.items()} for row in rows)
+    os.replace(partial, table)
 
 
 def _number(text):

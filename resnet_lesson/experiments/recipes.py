@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from resnet_lesson import data, training
-from resnet_lesson.experiments import RESULTS, sweep
+from resnet_lesson.experiments import RESULTS, record, sweep
 from resnet_lesson.recipes import RECIPES
 
 TABLE = RESULTS / "recipes.csv"
@@ -52,21 +52,12 @@ def train(name, seed, splits, checkpoint=None):
     return rows
 
 
-def record(rows, table=TABLE):
-    """Add the rows of a run to the table; rows of the same recipe and seed are replaced."""
-    kept = []
-    if table.exists():
-        with table.open(newline="") as file:
-            kept = [row for row in csv.DictReader(file)
-                    if (row["recipe"], row["seed"]) != (rows[0]["recipe"], str(rows[0]["seed"]))]
-    partial = table.with_suffix(".partial")
-    with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="")
-        writer.writeheader()
-        writer.writerows(kept)
-        writer.writerows({key: f"{value:.6g}" if isinstance(value, float) else value
-                          for key, value in row.items()} for row in rows)
-    partial.replace(table)
+def recorded(table=TABLE):
+    """Return the set of (recipe, seed) that the table holds."""
+    if not table.exists():
+        return set()
+    with table.open(newline="") as file:
+        return {(row["recipe"], int(row["seed"])) for row in csv.DictReader(file)}
 
 
 def main(arguments=None):
@@ -80,11 +71,13 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     splits = data.load_fashion_mnist(options.source)
     for seed in options.seeds:
+        if (options.recipe, seed) in recorded(options.out):
+            continue
         rows = train(options.recipe, seed, splits,
                      options.checkpoints / f"{options.recipe}-{options.source}-{seed}")
         if rows is None:
             return
-        record(rows, options.out)
+        record(rows, options.out, ("recipe", "seed"), COLUMNS)
         print(f"{options.recipe}, seed {seed}: test accuracy {rows[-1]['test_accuracy']:.4f}")
 
 

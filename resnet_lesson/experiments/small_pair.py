@@ -8,7 +8,6 @@ accuracy is that of the rounded weights, computed once, in float32. Writes
 """
 
 import argparse
-import csv
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from safetensors.torch import save_file
 
 from resnet_lesson import data, models, training
 from resnet_lesson.augment import Augment
-from resnet_lesson.experiments import RESULTS, read, sweep
+from resnet_lesson.experiments import RESULTS, read, record, sweep
 from resnet_lesson.speed import Arrangement
 
 WEIGHTS = Path(__file__).parents[1] / "assets" / "pair"
@@ -102,28 +101,21 @@ def train(arm, splits, checkpoint=None, folder=WEIGHTS):
 def main(arguments=None):
     """Train what is asked for and write it down."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("arms", nargs="*", choices=[*ARMS, []], default=list(ARMS))
+    parser.add_argument("arms", nargs="*", help="residual, plain, or both by default")
     parser.add_argument("--checkpoint", type=Path, default=Path("runs/small_pair"),
                         help="folder for the runs; an interrupted one resumes there")
     parser.add_argument("--out", type=Path, default=RESULTS / "small_pair.csv")
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     options = parser.parse_args(arguments)
+    if unknown := set(options.arms) - set(ARMS):
+        parser.error(f"no arm {unknown.pop()!r}; there are {', '.join(ARMS)}")
     splits = data.load_fashion_mnist("full")
-    for arm in options.arms:
+    for arm in options.arms or ARMS:
         rows = train(arm, splits, options.checkpoint / arm, options.weights)
         if rows is None:
             return
         print(f"{arm}: test accuracy {rows[-1]['test_accuracy']:.4f}")
-        kept = []
-        if options.out.exists():
-            with options.out.open(newline="") as file:
-                kept = [row for row in csv.DictReader(file) if row["arm"] != arm]
-        partial = options.out.with_suffix(".partial")
-        with partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[-1]), restval="")
-            writer.writeheader()
-            writer.writerows(kept + rows)
-        partial.replace(options.out)
+        record(rows, options.out, ("arm",), list(rows[-1]))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
-from resnet_lesson import blocks, data, models, speed, training
+from resnet_lesson import blocks, data, experiments, models, speed, training
 from resnet_lesson.experiments import RESULTS, read
 
 TABLE = RESULTS / "sweep.csv"
@@ -213,22 +213,8 @@ def environment():
 
 
 def record(rows, table=TABLE):
-    """Add the rows of one run to the table; rows of the same run that were there are replaced."""
-    table = Path(table)
-    key = {tuple(str(row[name]) for name in Run._fields) for row in rows}
-    kept = []
-    if table.exists():
-        with table.open(newline="") as file:
-            kept = [row for row in csv.DictReader(file)
-                    if tuple(row[name] for name in Run._fields) not in key]
-    partial = table.with_name(table.name + ".partial")
-    with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="")
-        writer.writeheader()
-        writer.writerows(kept)
-        writer.writerows({name: f"{value:.6g}" if isinstance(value, float) else value
-                          for name, value in row.items()} for row in rows)
-    os.replace(partial, table)
+    """Add the rows of one run to the table, see ``experiments.record``."""
+    experiments.record(rows, table, Run._fields, COLUMNS)
 
 
 def recorded(table=TABLE):
@@ -257,16 +243,23 @@ def sweep(names, workers, table=TABLE):
 def main(arguments=None):
     """Train what is missing, or one run again."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("studies", nargs="*", choices=[*STUDIES, []], default=list(STUDIES))
+    parser.add_argument("studies", nargs="*", help=f"of {', '.join(STUDIES)}; all by default")
     parser.add_argument("--workers", type=int, default=os.cpu_count(),
                         help="runs at a time, one thread each")
     parser.add_argument("--only", nargs=5, metavar=tuple(name.upper() for name in Run._fields),
                         help="train one run again, record nothing, print both results")
     options = parser.parse_args(arguments)
+    unknown = [name for name in options.studies if name not in STUDIES]
+    if unknown:
+        parser.error(f"no study {unknown[0]!r}; there are {', '.join(STUDIES)}")
     if options.only is None:
-        return sweep(options.studies, options.workers)
+        return sweep(options.studies or list(STUDIES), options.workers)
     study, arm, depth, lr, seed = options.only
-    run = Run(study, arm, int(depth), float(lr), int(seed))
+    try:
+        run = Run(study, arm, int(depth), float(lr), int(seed))
+        build(run)
+    except ValueError as error:
+        parser.error(str(error))
     torch.set_num_threads(1)
     again = train(run)[-1]
     known = [row for row in final_rows(study) if Run(*(row[name] for name in Run._fields)) == run]
