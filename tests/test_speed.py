@@ -164,3 +164,11 @@ def test_measuring_a_step_leaves_the_model_as_it_is():
     assert speed.step_seconds(model, split, batch_size=50, size=32, arrangement=BF16) > 0
     assert all(torch.equal(a, b) for a, b in zip(
         model.state_dict().values(), network().state_dict().values(), strict=True))
+
+
+def test_logits_and_gradients_are_each_compared():
+    logits, gradient = torch.randn(8, 10), torch.randn(50)
+    assert speed._compare(logits, gradient, logits, gradient)[2] == ""
+    assert "logits" in speed._compare(logits * 1.2, gradient, logits, gradient)[2]
+    assert "logits" in speed._compare(logits * math.nan, gradient, logits, gradient)[2]
+    assert "gradients" in speed._compare(logits, -gradient, logits, gradient)[2]
