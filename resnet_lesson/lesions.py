@@ -186,6 +186,20 @@ class Evaluator:
                 self._logits[way] = torch.cat([self._head(part) for part in maps])
         return self._logits[way].clone()  # not in inference mode: an ordinary tensor
 
+    def advance(self, off=(), swap=()):
+        """Send the pictures through one block more of a lesion; return whether it is measured.
+
+        Called until it returns true, it does the work of ``logits`` in small pieces.
+        """
+        way = route(self.model, off, swap)
+        done = self._known(way)
+        if way in self._logits or done == len(way):
+            self.logits(off, swap)
+            return True
+        with torch.inference_mode(), evaluating(self.model):
+            self._walk(way[:done + 1])
+        return False
+
     def right(self, off=(), swap=()):
         """Return how many pictures are classified correctly; arguments as in ``route``."""
         answers = self.logits(off, swap).argmax(1)
@@ -207,10 +221,14 @@ class Evaluator:
                 self._walk(tuple(step for step in way if step.name.startswith(f"{stage}.")))
         self.logits()
 
+    def _known(self, way):
+        """Return after how many blocks of a route the maps are kept; -1: not even the stem's."""
+        return next((n for n in range(len(way), -1, -1) if way[:n] in self._maps), -1)
+
     def _walk(self, way):
         """Return the maps after a route, in chunks, from the longest part of it that is kept."""
-        done = next((n for n in range(len(way), -1, -1) if way[:n] in self._maps), None)
-        if done is None:
+        done = self._known(way)
+        if done < 0:
             done, maps = 0, [self._stem(self.split.pixels(part)) for part in
                              torch.arange(len(self.split)).split(self.chunk)]
             self._keep((), maps)

@@ -167,6 +167,23 @@ def test_only_blocks_behind_the_first_change_run_again(split):
     assert not [name for name in ran if name.startswith("layer1")]
 
 
+def test_measuring_in_small_pieces_ends_in_the_same_logits(split):
+    model, off = network(), ["layer1.1", "layer2.0"]
+    way = lesions.route(model, off)
+    for memory in (10**9, 1):  # with room for all maps, and for none but the newest
+        evaluator, blocks_run, pieces = lesions.Evaluator(model, split, memory=memory), [], []
+        for name, block in evaluator.model.blocks():
+            block.register_forward_hook(lambda *_, name=name: blocks_run.append(name))
+        while not evaluator.advance(off):
+            pieces.append(len(blocks_run))
+            assert not evaluator._logits, "not measured yet"
+        assert evaluator._logits.keys() == {way}
+        assert max(b - a for a, b in itertools.pairwise([0, *pieces])) <= 1, "one block a piece"
+        assert blocks_run == [step.name for step in way if step.whole]
+        assert torch.equal(evaluator.logits(off), lesions.Evaluator(model, split).logits(off))
+        assert evaluator.advance(off) and len(blocks_run) == len(way) - 1
+
+
 def test_memory_is_kept_to_and_first_blocks_are_forgotten_last(split):
     evaluator = lesions.Evaluator(network(), split, memory=4_000_000)
     for off in itertools.combinations(evaluator.names, 2):

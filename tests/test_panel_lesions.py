@@ -1,5 +1,6 @@
 """Panel *lesions*: what it shows was measured on the trained pair, and nothing makes it raise."""
 
+import asyncio
 import itertools
 import random
 import re
@@ -164,3 +165,52 @@ def test_the_bundle_has_picture_and_words():
     assert "image/svg+xml" in bundle and bundle["text/plain"] == panel.caption == repr(panel)
     panel.enlarge()
     assert panel.scale > 1 and panel.trouble == ""
+
+
+async def idle(panel):
+    while panel._pending:
+        await asyncio.sleep(0.01)
+
+
+def test_while_nobody_clicks_the_panel_measures_what_a_click_would_ask_for(
+        fewer_pictures, monkeypatch):
+    pair = {arm: lesions.Evaluator(one.model, one.split.take(slice(20)))
+            for arm, one in fewer_pictures.items()}
+    monkeypatch.setattr(module, "evaluators", lambda: pair)
+    monkeypatch.setattr(module, "PAUSE", 0)
+
+    async def use():
+        panel = Lesions()
+        panel.set(**{"layer1.1": True})
+        assert unknown(panel, pair), "nothing is measured ahead before the loop is free"
+        await idle(panel)
+        assert not unknown(panel, pair)
+        panel.set(**{"layer3.2": True})
+        first = panel._pending
+        panel.set(**{"layer2.1": True})
+        assert first.cancelled(), "what was begun for an earlier setting is given up"
+        await idle(panel)
+        assert not unknown(panel, pair)
+        panel.set(swap="layer3.1")
+        assert panel.trouble
+        await idle(panel)
+        known = {arm: len(one._logits) for arm, one in pair.items()}
+        panel.set(partner="layer3.2")
+        panel.set(swap=NOBODY, partner=NOBODY)
+        panel.shuffle()
+        assert known == {arm: len(one._logits) for arm, one in pair.items()}
+
+    asyncio.run(use())
+
+
+def unknown(panel, pair):
+    """Return the single switches whose answer is not measured yet, by arm."""
+    off = {name for name in module.names() if panel.values[name]}
+    return [(arm, name) for arm, one in pair.items() for name in module.names()
+            if not any(lesions.obstacle(one.model, other) for other in off ^ {name})
+            and lesions.route(one.model, off ^ {name}) not in one._logits]
+
+
+def test_without_a_notebook_nothing_is_measured_ahead(fewer_pictures):
+    panel = Lesions()
+    assert panel._pending is None

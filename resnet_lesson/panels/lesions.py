@@ -1,5 +1,6 @@
 """*Lesions*: switch off blocks of a trained network, swap two, and measure what is left."""
 
+import asyncio
 import html
 import random
 from functools import lru_cache
@@ -18,6 +19,7 @@ NOBODY = "none"  # no block to swap
 WIDTH, LEFT, STEP, BOX = 1040, 104, 88, 70  # pixels: of the drawing, to the first box, per box
 ROWS = {"residual": 118, "plain": 226}  # height of each network in the drawing
 BARS = {"residual": 330, "plain": 378}
+PAUSE = 0.1  # seconds without a click, after which the panel begins to measure ahead
 
 
 class Reading(NamedTuple):
@@ -61,13 +63,16 @@ class Lesions(DrawingPanel):
     Controls: one switch per block, by its name (pressed: switched off); ``swap`` and ``partner``,
     two blocks that change places; ``k``, how many blocks the button "Delete at random" switches
     off. It chooses among those that can be cut out of both networks.
+
+    While nobody clicks, the panel measures what one more click would ask for, block by block, so
+    that the answer is there when the click comes.
     """
 
     title = "Lesions"
     size = (WIDTH / 100, 4.3)
 
     def __init__(self, **start):
-        self._seed = 0
+        self._seed, self._pending = 0, None
         self._shuffle = widgets.Button(icon="random", layout=widgets.Layout(width="auto"),
                                        tooltip="Switch off other blocks, drawn at random")
         super().__init__(**start)
@@ -109,12 +114,44 @@ class Lesions(DrawingPanel):
             control.button_style = "warning" if control.value else ""
         self._shuffle.description = f"Delete {self.controls['k'].value} at random"
         super().update()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return  # not in a notebook: nobody will click
+        if self._pending:
+            self._pending.cancel()
+        self._pending = loop.call_later(PAUSE, self._ahead, loop, self.next_clicks())
+
+    def next_clicks(self):
+        """Return what the panel measures ahead: a list of (arm, blocks switched off, swap)."""
+        values, switches = self.values, self._switches()
+        off = {name for name in switches if values[name]}
+        pair = tuple(values[name] for name in ("swap", "partner") if values[name] != NOBODY)
+        swaps = [pair] if len(pair) != 1 else [(*pair, other) for other in switches]
+        lesions_next = [(off, pair)] + [(off ^ {name}, pair) for name in switches]
+        lesions_next += [(off, swap) for swap in swaps] + [(self._draw(self._seed + 1), pair)]
+        return [(arm, some, swap) for some, swap in lesions_next for arm in ARMS
+                if _possible(arm, some, swap)]
+
+    def _ahead(self, loop, clicks):
+        """Take the next small piece of measuring ahead, and come back for the one after it."""
+        while clicks:
+            arm, off, swap = clicks[0]
+            if evaluators()[arm].advance(off, swap):
+                clicks.pop(0)
+            else:
+                break
+        self._pending = loop.call_later(0, self._ahead, loop, clicks) if clicks else None
+
+    def _draw(self, seed):
+        """Return the blocks that a draw switches off."""
+        return set(random.Random(seed).sample(
+            lesions.removable(*(one.model for one in evaluators().values())), self.values["k"]))
 
     def shuffle(self):
         """Switch off ``k`` blocks drawn at random, and all others on."""
         self._seed += 1
-        drawn = random.Random(self._seed).sample(
-            lesions.removable(*(one.model for one in evaluators().values())), self.values["k"])
+        drawn = self._draw(self._seed)
         self.set(**{name: name in drawn for name in self._switches()})
 
     def reset(self):
@@ -179,6 +216,14 @@ class Lesions(DrawingPanel):
             parts += _bar(arm, reading)
         parts += _scale()
         return svg(WIDTH, 430, *parts)
+
+
+def _possible(arm, off, swap):
+    try:
+        lesions.route(evaluators()[arm].model, off, swap)
+    except ValueError:
+        return False
+    return True
 
 
 def _sentence(words):
