@@ -189,12 +189,14 @@ class Evaluator:
     def advance(self, off=(), swap=()):
         """Send the pictures through one block more of a lesion; return whether it is measured.
 
-        Called until it returns true, it does the work of ``logits`` in small pieces.
+        Called until it returns true, it does the work of ``logits`` in small pieces. Once more
+        after that, it makes the maps of this lesion the last to be forgotten.
         """
         way = route(self.model, off, swap)
         done = self._known(way)
         if way in self._logits or done == len(way):
             self.logits(off, swap)
+            self._refresh(way)
             return True
         with torch.inference_mode(), evaluating(self.model):
             self._walk(way[:done + 1])
@@ -233,14 +235,17 @@ class Evaluator:
                              torch.arange(len(self.split)).split(self.chunk)]
             self._keep((), maps)
         maps = self._maps[way[:done]]
-        for n in range(done, -1, -1):  # what is needed often is forgotten last: the first blocks
-            if way[:n] in self._maps:
-                self._maps.move_to_end(way[:n])
+        self._refresh(way[:done])
         blocks = dict(self.model.blocks())
         for n in range(done, len(way)):
             maps = [_through(blocks[way[n].name], way[n].whole, part) for part in maps]
             self._keep(way[:n + 1], maps)
         return maps
+
+    def _refresh(self, way):
+        for n in range(len(way), -1, -1):  # what most ways begin with is forgotten last
+            if way[:n] in self._maps:
+                self._maps.move_to_end(way[:n])
 
     def _keep(self, way, maps):
         self._maps[way] = maps

@@ -192,6 +192,20 @@ def test_memory_is_kept_to_and_first_blocks_are_forgotten_last(split):
         assert () in evaluator._maps, "the stem's maps are needed by every route"
 
 
+def test_a_lesion_can_be_kept_from_being_forgotten(split):
+    model, now = network(), ["layer1.0"]
+    whole = lesions.Evaluator(model, split)
+    whole.logits(now)
+    for again in (True, False):
+        evaluator = lesions.Evaluator(model, split, memory=2 * whole._bytes)
+        evaluator.logits(now)
+        for name in evaluator.names[1:]:
+            evaluator.logits([name])
+            if again:
+                assert evaluator.advance(now)
+        assert (lesions.route(model, now) in evaluator._maps) == again
+
+
 def test_the_evaluator_leaves_the_network_alone(split):
     model = network().train()
     before = copy.deepcopy(model.state_dict())

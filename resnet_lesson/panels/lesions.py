@@ -123,15 +123,18 @@ class Lesions(DrawingPanel):
         self._pending = loop.call_later(PAUSE, self._ahead, loop, self.next_clicks())
 
     def next_clicks(self):
-        """Return what the panel measures ahead: a list of (arm, blocks switched off, swap)."""
+        """Return what the panel measures ahead: a list of (arm, blocks switched off, swap).
+
+        The current setting comes again after each other one: every click starts from its maps.
+        """
         values, switches = self.values, self._switches()
         off = {name for name in switches if values[name]}
         pair = tuple(values[name] for name in ("swap", "partner") if values[name] != NOBODY)
         swaps = [pair] if len(pair) != 1 else [(*pair, other) for other in switches]
-        lesions_next = [(off, pair)] + [(off ^ {name}, pair) for name in switches]
-        lesions_next += [(off, swap) for swap in swaps] + [(self._draw(self._seed + 1), pair)]
-        return [(arm, some, swap) for some, swap in lesions_next for arm in ARMS
-                if _possible(arm, some, swap)]
+        others = [(off ^ {name}, pair) for name in switches] + [(off, swap) for swap in swaps]
+        others.append((self._draw(self._seed + 1), pair))
+        return [(arm, *lesion) for arm in ARMS for other in others
+                for lesion in (other, (off, pair)) if _possible(arm, *lesion)]
 
     def _ahead(self, loop, clicks):
         """Take the next small piece of measuring ahead, and come back for the one after it."""
