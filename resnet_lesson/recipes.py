@@ -39,13 +39,18 @@ def fast_network():
 # Plain SGD at a constant rate, ten epochs, batches of 256 (Zhang et al., section 8.6).
 _BOOK = {"epochs": 10, "batch_size": 256, "lr": 0.05, "momentum": 0.0, "weight_decay": 0.0,
          "schedule": "constant"}
-_FAST = {"batch_size": 128, "lr": 0.1, "nesterov": True, "arrangement": "auto"}
+# Chosen on the validation split, seed 100, five epochs: a rate of 0.2 with label smoothing 0.1
+# reached 0.938 there, 0.1 without smoothing 0.937.
+_FAST = {"batch_size": 128, "lr": 0.2, "nesterov": True, "label_smoothing": 0.1,
+         "arrangement": "auto", "augment": Augment(flip=True)}
 
 BOOK = Recipe("the book's: ResNet-18 on pictures enlarged to 96×96", book_network,
               _BOOK | {"size": 96})
 SMALL = Recipe("the same network and recipe, pictures left at 28×28", book_network, _BOOK)
+QUICK = Recipe("the quick one: the fast one's network, one epoch", fast_network,
+               _FAST | {"epochs": 1})
 FAST = Recipe("the fast one: a network for small pictures, one cycle, five epochs", fast_network,
-              _FAST | {"epochs": 5, "augment": Augment(flip=True)})
-FAST_LONG = Recipe("the fast one, twenty epochs", fast_network,
-                   _FAST | {"epochs": 20, "augment": Augment(shift=2, flip=True, erase=8)})
-RECIPES = {"book": BOOK, "small": SMALL, "fast": FAST, "fast-long": FAST_LONG}
+              _FAST | {"epochs": 5})
+FAST_LONG = Recipe("the fast one, fifteen epochs, pictures shifted as well", fast_network,
+                   _FAST | {"epochs": 15, "augment": Augment(shift=2, flip=True)})
+RECIPES = {"book": BOOK, "small": SMALL, "quick": QUICK, "fast": FAST, "fast-long": FAST_LONG}

@@ -172,7 +172,7 @@ def test_the_best_number_of_workers_is_the_reference(options, monkeypatch):
 
 def recorded(**columns):
     """Rows as ``experiments.recipes`` writes them: the test accuracy in the last row of a run."""
-    return [{"recipe": "fast", "data": "Fashion-MNIST full", "seed": seed, "epoch": epoch,
+    return [{"recipe": "quick", "data": "Fashion-MNIST full", "seed": seed, "epoch": epoch,
              "steps": 430, "seconds": 10.0 + seed,
              "test_accuracy": accuracy if epoch == 3 else "", **columns}
             for seed, accuracy in enumerate([0.92, 0.893]) for epoch in (1, 2, 3)]
@@ -187,8 +187,8 @@ def test_a_recorded_run_counts_whole_and_the_slowest_of_all():
     ([{**row, "test_accuracy": row["test_accuracy"] and 0.89} for row in recorded()],
      "seed 0 has a test accuracy of 0.89, not 0.893"),
     (recorded()[:-1], "seed 1 has a test accuracy of nothing"),
-    (recorded(recipe="book"), "no run of the recipe 'fast' on the full set"),
-    (recorded(data="Fashion-MNIST mini"), "no run of the recipe 'fast' on the full set"),
+    (recorded(recipe="book"), "no run of the recipe 'quick' on the full set"),
+    (recorded(data="Fashion-MNIST mini"), "no run of the recipe 'quick' on the full set"),
 ])
 def test_runs_that_do_not_answer_are_refused_in_words(rows, words):
     with pytest.raises(ValueError, match=words):
@@ -197,7 +197,7 @@ def test_runs_that_do_not_answer_are_refused_in_words(rows, words):
 
 def test_missing_records_say_how_to_make_them(options, monkeypatch):
     monkeypatch.setattr(bench.experiments, "RESULTS", bench.Path("no/such/folder"))
-    with pytest.raises(ValueError, match="called 'recipes'.*experiments.recipes fast 0 1 2"):
+    with pytest.raises(ValueError, match="called 'recipes'.*experiments.recipes quick 0 1 2"):
         next(bench.time_to_accuracy(options, []))
 
 

@@ -159,8 +159,8 @@ def test_decompose_uses_the_seeds_that_have_all_four_runs():
     assert len(comparison.decompose(rows)["arm"]) == 9
 
 
-PLANNED = sum(2 * len(study.depths) * max(len(study.rates), 1) * len(study.seeds)
-              for study in sweep.STUDIES.values())
+PLANNED = sum(2 * max(len(study.rates_at(depth)), 1) * len(study.seeds)
+              for study in sweep.STUDIES.values() for depth in study.depths)
 GAPS = {8: 0.0, 20: 0.1, 32: 0.2, 56: 0.4, 18: 0.0, 34: 0.1}
 
 

@@ -48,8 +48,8 @@ def test_every_study_pairs_arms_rates_and_seeds():
         if name == "full":
             continue
         listed = sweep.runs(name)
-        assert len(listed) == len(set(listed)) == 2 * len(study.depths) * len(study.rates) * len(
-            study.seeds)
+        assert len(listed) == len(set(listed)) == 2 * len(study.seeds) * sum(
+            len({*study.rates, *study.wider.get(depth, ())}) for depth in study.depths)
         plain = {run[2:] for run in listed if run.arm == "plain"}
         assert plain == {run[2:] for run in listed if run.arm == "residual"}
     assert {0.005, 0.01} <= set(sweep.STUDIES["digits"].rates)  # the published pair

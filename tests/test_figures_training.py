@@ -86,6 +86,23 @@ def test_the_ladder_names_its_largest_and_smallest_step():
     assert "a: 10 pictures" in pictures.ladder([("a", 10.0)]).caption
 
 
+def test_the_recipe_table_has_one_line_a_recipe_and_data_set():
+    def run(recipe, seed, accuracy, source="full"):
+        return [{"recipe": recipe, "data": source, "seed": seed, "epochs": 2, "steps": 430,
+                 "parameters": 1234567, "test_accuracy": value} for value in ("", accuracy)]
+
+    rows = (run("fast", 0, 0.93) + run("fast", 1, 0.94) + run("fast", 2, 0.95)
+            + run("small", 0, 0.9) + run("fast", 0, 0.5, "mini"))
+    headings, lines = pictures.recipe_table(rows)
+    assert all(len(line) == len(headings) for line in lines)
+    half = 4.302653 * 0.01 / 3 ** 0.5   # Student's t with two degrees of freedom
+    assert lines == [["fast", "full", "1,234,567", 2, "860", 3, "0.9400",
+                      f"{0.94 - half:.3f} to {0.94 + half:.3f}"],
+                     ["small", "full", "1,234,567", 2, "860", 1, "0.9000", "unknown from one seed"],
+                     ["fast", "mini", "1,234,567", 2, "860", 1, "0.5000", "unknown from one seed"]]
+    assert pictures.recipe_table(run("fast", 0, ""))[1] == [], "an unfinished run has no line"
+
+
 def test_optimism_is_claimed_only_where_the_interval_excludes_zero():
     clear = pictures.optimism([0.90, 0.91, 0.92, 0.91], [0.88, 0.89, 0.89, 0.89]).caption
     assert "+0.023" in clear and "flatters" in clear and "4 seeds" in clear

@@ -377,8 +377,8 @@ def _remarks(rows):
 def _not_shown(rows):
     """Say what these rows leave open."""
     lines, everything = [], results(rows)
-    planned = sum(2 * len(study.depths) * len(study.rates or (1,)) * len(study.seeds)
-                  for study in sweep.STUDIES.values())
+    planned = sum(2 * max(len(study.rates_at(depth)), 1) * len(study.seeds)
+                  for study in sweep.STUDIES.values() for depth in study.depths)
     if len(everything) < planned:
         lines.append(f"Not complete: {len(everything)} of {planned} planned runs are recorded.")
     absent = [study for study in sweep.STUDIES if not all_paired(rows, study)]

@@ -28,6 +28,7 @@ import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -39,12 +40,16 @@ from resnet_lesson.experiments import RESULTS, read
 TABLE = RESULTS / "sweep.csv"
 ARMS = ("plain", "residual")
 RATES = (0.01, 0.03, 0.1)
+WIDER = {8: (0.3,), 20: (0.3,), 18: (0.003,), 34: (0.003,)}  # where a best rate ended the grid
 DEPTHS = (8, 20, 32, 56, 18, 34)
 IMAGENET_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 
 
 class Study(NamedTuple):
-    """What all runs of a study share. ``epochs`` to ``weight_decay`` are arguments of ``fit``."""
+    """What all runs of a study share; ``epochs`` to ``schedule`` are arguments of ``fit``.
+
+    ``wider`` holds more rates for some depths, for both arms alike.
+    """
 
     source: str
     depths: tuple
@@ -57,10 +62,15 @@ class Study(NamedTuple):
     weight_decay: float = 5e-4
     schedule: str = "one-cycle"
     size: int | None = None
+    wider: dict = MappingProxyType({})
+
+    def rates_at(self, depth):
+        """Return the learning rates of both arms at a depth."""
+        return (*self.rates, *self.wider.get(depth, ()))
 
 
 STUDIES = {
-    "depth": Study("mini", DEPTHS, RATES, range(5)),
+    "depth": Study("mini", DEPTHS, RATES, range(5), wider=WIDER),
     "no-norm": Study("mini", DEPTHS, (0.003, 0.01, 0.03), range(5), norm=False),
     "digits": Study("digits", (18,), (0.005, 0.01), range(10), epochs=5, momentum=0.0,
                     weight_decay=0.0, schedule="constant", size=32),
@@ -91,7 +101,7 @@ def runs(study):
     setting = STUDIES[study]
     return [Run(study, arm, depth, lr, seed)
             for seed in setting.seeds for depth in setting.depths for arm in ARMS
-            for lr in setting.rates or (best_rate("depth", arm, depth),)]
+            for lr in setting.rates_at(depth) or (best_rate("depth", arm, depth),)]
 
 
 def final_rows(study, rows=None):

@@ -90,6 +90,28 @@ def ladder(rungs):
     return figure
 
 
+def recipe_table(rows):
+    """Return (headings, lines) for ``show_table``: what the recorded recipes reach, one a line.
+
+    Args:
+        rows: of ``experiments.read("recipes")``; the last row of a run holds its test accuracy.
+    """
+    runs = {}
+    for row in rows:
+        if row["test_accuracy"] != "":
+            runs.setdefault((row["recipe"], row["data"]), []).append(row)
+    lines = []
+    for (recipe, source), last in runs.items():
+        spread = t_interval([row["test_accuracy"] for row in last])
+        between = (f"{spread.low:.3f} to {spread.high:.3f}" if len(last) > 1
+                   else "unknown from one seed")
+        lines.append([recipe, source, f"{last[0]['parameters']:,}", last[0]["epochs"],
+                      f"{last[0]['epochs'] * last[0]['steps']:,}",
+                      len(last), f"{spread.middle:.4f}", between])
+    return (["recipe", "pictures from", "parameters", "epochs", "steps", "seeds",
+             "test accuracy", "95 % interval over seeds"], lines)
+
+
 def optimism(chosen, fresh):
     """Draw accuracy on the pictures that chose the epoch beside accuracy on others.
 

@@ -20,7 +20,8 @@ METRICS = {"training error": "train_error", "validation error": "validation_erro
            "test error": "test_error", "gradient norm, last epoch": "gradient_norm",
            "gradient norm, first step": "first_gradient_norm", "seconds": "seconds"}
 BEST = "best of each arm"
-RATES = sorted({rate for study in STUDIES.values() for rate in sweep.STUDIES[study].rates})
+RATES = sorted({rate for study in STUDIES.values() for depth in sweep.STUDIES[study].depths
+                for rate in sweep.STUDIES[study].rates_at(depth)})
 PLACES = {8: 0, 20: 1, 32: 2, 56: 3, 18: 4.5, 34: 5.5}  # the ImageNet kind stands apart
 ERRORS = tuple(name for name in METRICS if name.endswith("error"))
 
