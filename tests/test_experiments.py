@@ -5,8 +5,9 @@ import re
 
 import pytest
 
-from resnet_lesson import experiments
-from resnet_lesson.experiments import full_run
+from resnet_lesson import experiments, recipes
+from resnet_lesson.experiments import full_run, small_pair, sweep
+from resnet_lesson.experiments import recipes as recorded_recipes
 from tests.test_house import PROJECT
 
 
@@ -41,6 +42,29 @@ def test_the_readme_says_what_was_recorded():
     assert int(minutes) == round(sum(row["seconds"] for row in rows) / 60)
 
 
+def test_the_readmes_table_of_recipes_is_the_recorded_one():
+    from resnet_lesson.figures.training import recipe_table
+
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    headings, lines = recipe_table(experiments.read("recipes"))
+    start = text.index(f"| {' | '.join(headings)} |")
+    shown = text[start:].split("\n\n")[0].splitlines()[2:]
+    assert shown == [f"| {' | '.join(map(str, line))} |" for line in lines]
+
+
+def test_the_recorded_recipes_reach_what_is_said_of_them():
+    last = [row for row in experiments.read("recipes") if row["test_accuracy"] != ""]
+    seeds = {name: [row["test_accuracy"] for row in last if row["recipe"] == name]
+             for name in {row["recipe"] for row in last}}
+    assert len(seeds["quick"]) >= 3 and min(seeds["quick"]) >= 0.893  # the book's accuracy
+    assert len(seeds["fast"]) >= 3 and sum(seeds["fast"]) / len(seeds["fast"]) >= 0.934
+    assert {row["data"] for row in last} == {"Fashion-MNIST full"}
+    for name, accuracies in seeds.items():
+        assert len({row["seed"] for row in last if row["recipe"] == name}) == len(accuracies)
+        assert all(row["epochs"] == recipes.RECIPES[name].options["epochs"]
+                   for row in last if row["recipe"] == name)
+
+
 def test_links_and_states_in_the_readme_are_true():
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
     targets = re.findall(r"\]\(([^)]+)\)", text)
@@ -53,12 +77,32 @@ def test_links_and_states_in_the_readme_are_true():
         assert f"notebooks/{path.name}" in targets, path.name
 
 
+@pytest.mark.parametrize(("module", "arguments"), [
+    (full_run, []), (small_pair, []), (recorded_recipes, ["fast", "0"]), (sweep, ["depth", "full"]),
+    (sweep, ["--only", "full", "plain", "20", "0.1", "0"])])
+def test_a_command_that_needs_the_full_set_says_in_one_line_that_it_is_missing(
+        module, arguments, monkeypatch, capsys):
+    from resnet_lesson import data
+
+    def missing(source):
+        raise FileNotFoundError(f"the {source} set is not here; this is how to get it")
+
+    monkeypatch.setattr(data, "load_fashion_mnist", missing)
+    monkeypatch.setattr(module, "train", lambda *_: pytest.fail("went on without pictures"),
+                        raising=False)
+    with pytest.raises(SystemExit) as end:
+        module.main(arguments)
+    assert end.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(
+        "the full set is not here; this is how to get it")
+
+
 def test_the_command_writes_the_rows_that_it_measured(tmp_path, monkeypatch, capsys):
     from resnet_lesson import data, models
 
     mini = data.load_fashion_mnist("mini", quiet=True)
     part = data.Splits(*(split.take(slice(200)) for split in mini))
-    monkeypatch.setattr(full_run.data, "load_fashion_mnist", lambda source: part)
+    monkeypatch.setattr(data, "load_fashion_mnist", lambda source: part)
     monkeypatch.setattr(full_run.models, "resnet18",
                         lambda: models.small_resnet(8, widths=(4, 4, 4), stem="small/2"))
     out = tmp_path / "rows.csv"

@@ -71,7 +71,7 @@ def test_a_trained_arm_is_stored_as_it_was_judged(tmp_path, monkeypatch):
 
 
 def test_the_command_trains_both_arms_and_writes_them_down(tmp_path, monkeypatch):
-    monkeypatch.setattr(small_pair.data, "load_fashion_mnist", lambda source: None)
+    monkeypatch.setattr(data, "load_fashion_mnist", lambda source: None)
     monkeypatch.setattr(small_pair, "train", lambda arm, *rest: [
         {"arm": arm, "epoch": 1, "test_accuracy": 0.5}])
     out = tmp_path / "rows.csv"

@@ -183,6 +183,7 @@ def test_what_is_recorded_of_a_study_is_whole():
 def test_the_command_trains_all_studies_or_the_named_ones(monkeypatch, arguments, names):
     called = []
     monkeypatch.setattr(sweep, "sweep", lambda studies, workers: called.append(studies))
+    monkeypatch.setattr(sweep.data, "load_fashion_mnist", lambda source: None)
     sweep.main(arguments)
     assert called == [names]
 

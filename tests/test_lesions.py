@@ -173,7 +173,8 @@ def test_measuring_in_small_pieces_ends_in_the_same_logits(split):
     for memory in (10**9, 1):  # with room for all maps, and for none but the newest
         evaluator, blocks_run, pieces = lesions.Evaluator(model, split, memory=memory), [], []
         for name, block in evaluator.model.blocks():
-            block.register_forward_hook(lambda *_, name=name: blocks_run.append(name))
+            block.register_forward_hook(
+                lambda *_, name=name, seen=blocks_run: seen.append(name))
         while not evaluator.advance(off):
             pieces.append(len(blocks_run))
             assert not evaluator._logits, "not measured yet"

@@ -34,7 +34,7 @@ def test_every_recipe_takes_a_step(name):
 def test_a_recorded_recipe_is_resumable_and_never_doubled(tmp_path, monkeypatch, capsys):
     mini = data.load_fashion_mnist("mini", quiet=True)
     part = data.Splits(*(split.take(slice(100)) for split in mini))
-    monkeypatch.setattr(recorded.data, "load_fashion_mnist", lambda source: part)
+    monkeypatch.setattr(data, "load_fashion_mnist", lambda source: part)
     short = recipes.FAST._replace(options=recipes.FAST.options | {"epochs": 2})
     monkeypatch.setitem(recorded.RECIPES, "fast", short)
     out = tmp_path / "rows.csv"

@@ -49,6 +49,21 @@ def record(rows, table, key, columns):
     os.replace(partial, table)
 
 
+def load_or_end(parser, source):
+    """Return the splits of Fashion-MNIST; where they are missing, end the command in one line.
+
+    Args:
+        parser: the ``argparse.ArgumentParser`` of the command.
+        source: ``"full"`` or ``"mini"``, see ``data.load_fashion_mnist``.
+    """
+    from resnet_lesson import data
+
+    try:
+        return data.load_fashion_mnist(source)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+
+
 def _number(text):
     for kind in (int, float):
         try:

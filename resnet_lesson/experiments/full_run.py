@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from resnet_lesson import data, models, training
-from resnet_lesson.experiments import RESULTS
+from resnet_lesson import models, training
+from resnet_lesson.experiments import RESULTS, load_or_end
 
 
 def main(arguments=None):
@@ -28,7 +28,7 @@ def main(arguments=None):
                         help="folder for weights and history; an interrupted run resumes there")
     options = parser.parse_args(arguments)
 
-    splits = data.load_fashion_mnist(options.source)
+    splits = load_or_end(parser, options.source)
     torch.manual_seed(options.seed)
     model = models.resnet18()
     resume = options.checkpoint is not None and (options.checkpoint / "history.json").exists()

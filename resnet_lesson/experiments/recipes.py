@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from resnet_lesson import data, training
-from resnet_lesson.experiments import RESULTS, record, sweep
+from resnet_lesson import training
+from resnet_lesson.experiments import RESULTS, load_or_end, record, sweep
 from resnet_lesson.recipes import RECIPES
 
 TABLE = RESULTS / "recipes.csv"
@@ -69,7 +69,7 @@ def main(arguments=None):
     parser.add_argument("--out", type=Path, default=TABLE)
     parser.add_argument("--checkpoints", type=Path, default=Path("runs/recipes"))
     options = parser.parse_args(arguments)
-    splits = data.load_fashion_mnist(options.source)
+    splits = load_or_end(parser, options.source)
     for seed in options.seeds:
         if (options.recipe, seed) in recorded(options.out):
             continue

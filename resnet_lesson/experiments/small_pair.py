@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import load as load_weights
 from safetensors.torch import save_file
 
-from resnet_lesson import data, models, training
+from resnet_lesson import models, training
 from resnet_lesson.augment import Augment
-from resnet_lesson.experiments import RESULTS, read, record, sweep
+from resnet_lesson.experiments import RESULTS, load_or_end, read, record, sweep
 from resnet_lesson.speed import Arrangement
 
 WEIGHTS = Path(__file__).parents[1] / "assets" / "pair"
@@ -109,7 +109,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if unknown := set(options.arms) - set(ARMS):
         parser.error(f"no arm {unknown.pop()!r}; there are {', '.join(ARMS)}")
-    splits = data.load_fashion_mnist("full")
+    splits = load_or_end(parser, "full")
     for arm in options.arms or ARMS:
         rows = train(arm, splits, options.checkpoint / arm, options.weights)
         if rows is None:

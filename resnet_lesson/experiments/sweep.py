@@ -263,8 +263,13 @@ def main(arguments=None):
     if unknown:
         parser.error(f"no study {unknown[0]!r}; there are {', '.join(STUDIES)}")
     if options.only is None:
-        return sweep(options.studies or list(STUDIES), options.workers)
+        studies = options.studies or list(STUDIES)
+        if "full" in studies:  # before hours of other studies
+            experiments.load_or_end(parser, "full")
+        return sweep(studies, options.workers)
     study, arm, depth, lr, seed = options.only
+    if study == "full":
+        experiments.load_or_end(parser, "full")
     try:
         run = Run(study, arm, int(depth), float(lr), int(seed))
         build(run)
