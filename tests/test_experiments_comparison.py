@@ -206,6 +206,16 @@ def test_all_ties_claim_no_gap():
     assert "another pattern: a tie at 18, a tie at 34" in text
 
 
+def test_two_arms_that_only_guess_are_no_tie():
+    found = made_up({8: 0.0, 20: 0.0}, "no-norm", base=0.5) + made_up(
+        {32: 0.0}, "no-norm", base=0.88) + made_up({56: 0.08}, "no-norm", base=0.82)
+    said = line(comparison.conclusion(found), "no norm, 6n + 2 kind")
+    gap, tie, nothing = said.split("; ")
+    assert "a gap for the shortcut at 56 layers" in gap, "one arm that learns is enough"
+    assert tie.startswith("a tie at 8 layers") and "20 layers" in tie and "32" not in tie
+    assert nothing.startswith("nothing to compare, since both arms only guess, at 32 layers")
+
+
 def test_missing_studies_and_runs_are_named():
     text = comparison.conclusion(made_up({20: 0.1}))
     assert "no pair of runs is recorded: no-norm, digits and full" in text

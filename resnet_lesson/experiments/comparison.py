@@ -16,6 +16,7 @@ from resnet_lesson.experiments import sweep
 LEVEL = 0.95
 KINDS = {"6n + 2": (8, 20, 32, 56), "ImageNet": (18, 34)}
 GUESSING = 0.9  # the error of guessing among ten classes
+HARDLY = 0.03   # closer than this to it, a mean error shows nothing learned
 # What the published experiment reports, one run each, on so many test pictures.
 PUBLISHED = {"plain": {"accuracy": 0.970, "lr": 0.005}, "residual": {"accuracy": 0.955, "lr": 0.01}}
 PUBLISHED_PICTURES = 200
@@ -154,6 +155,16 @@ class Comparison(NamedTuple):
     seeds: tuple
     differences: tuple
     interval: Interval
+
+    @property
+    def outcome(self):
+        """Return the interval's verdict, or ``"guessing"`` where neither side learned anything."""
+        return "guessing" if all(map(guesses, self[:2])) else self.interval.verdict
+
+
+def guesses(side):
+    """Return whether the mean error of a ``Side`` is hardly below that of guessing."""
+    return side.mean > GUESSING - HARDLY
 
 
 def edge(rates, rate):
@@ -310,17 +321,16 @@ def conclusion(rows):
 
 
 def _by_verdict(found, words, write):
-    """Return ``{depth: Comparison}`` in words, grouped by verdict: "a tie at 8; …"."""
-    return "; ".join(f"{text} {listed(chosen)}" for verdict, text in words.items() if (chosen := [
-        write(depth, value) for depth, value in found.items()
-        if value.interval.verdict == verdict]))
+    """Return ``{depth: Comparison}`` in words, grouped by outcome: "a tie at 8; …"."""
+    return "; ".join(f"{text} {listed(chosen)}" for outcome, text in words.items() if (chosen := [
+        write(depth, value) for depth, value in found.items() if value.outcome == outcome]))
 
 
 def _headline(rows):
     found = all_paired(rows, "depth")
     words = {"above": "plain networks fit their training pictures worse than residual ones at",
              "tie": "the two tie at", "below": "residual networks fit theirs worse at",
-             "unknown": "seeds are too few at"}
+             "unknown": "seeds are too few at", "guessing": "neither learns anything at"}
     at = _by_verdict(found, words, lambda depth, _: depth)
     return at and (f"In short, with batch norm and equally many steps: {at} layers. Below: "
                    "training error, plain − residual, each arm at its own best rate, in brackets "
@@ -335,7 +345,8 @@ def _kind(rows, study, kind):
         return ""
     run = next(iter(found.values())).first.runs[0]
     words = {"above": "a gap for the shortcut at", "tie": "a tie at",
-             "below": "a gap against the shortcut at", "unknown": "too few seeds at"}
+             "below": "a gap against the shortcut at", "unknown": "too few seeds at",
+             "guessing": "nothing to compare, since both arms only guess, at"}
     narrow = ", narrow (16 to 128 channels) on 28×28 pixels" * (kind == "ImageNet")
     parts = _by_verdict(found, words, lambda depth, value: f"{depth} layers {span(value.interval)}")
     return (f"{run.data} ({run.pictures:,} pictures, {run.epochs} epoch{'s' * (run.epochs > 1)}), "

@@ -345,7 +345,7 @@ def _kept(rows, arm, found):
             groups[value.interval.verdict].append(f"{depth} ({signed(-value.interval.middle)})")
     side = sweep.ARMS.index(arm)
     guessing = [depth for depth, value in found["no-norm"].items()
-                if value[side].mean > GUESSING - 0.03]
+                if comparison.guesses(value[side])]
     lost = sum(value[side].diverged for value in found["no-norm"].values())
     words = {"above": "lowers it at", "tie": "makes no clear difference at", "below":
              "raises it at", "unknown": "cannot be judged at"}
