@@ -1,5 +1,7 @@
 """Figures of notebook 08: captions follow the data, and what is missing is said in words."""
 
+import math
+
 import pytest
 
 from resnet_lesson import figures
@@ -129,6 +131,7 @@ def test_gradients_are_put_into_words(plain, residual, words):
         row["first_gradient_norm"] = plain if row["arm"] == "plain" else residual
         row["gradient_norm"] = 0.5
     first, second = pictures.gradient_norms(rows).split("\n")
+    assert ("no number, since a run diverged, in plain" in first) == math.isnan(plain)
     at_first, at_last = first.split("; ")
     assert words in at_first and "last epoch 0.5 in plain and 0.5 in residual" in at_last
     assert "no norm: not recorded yet" in second

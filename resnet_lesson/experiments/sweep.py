@@ -40,7 +40,9 @@ from resnet_lesson.experiments import RESULTS, read
 TABLE = RESULTS / "sweep.csv"
 ARMS = ("plain", "residual")
 RATES = (0.01, 0.03, 0.1)
-WIDER = {8: (0.3,), 20: (0.3,), 18: (0.003,), 34: (0.003,)}  # where a best rate ended the grid
+# More rates for both arms, where the best one of an arm was the end of the grid.
+WIDER = {8: (0.3,), 20: (0.3,), 18: (0.003,), 34: (0.003,)}
+WIDER_NO_NORM = {8: (0.1,), 20: (0.001, 0.1), 32: (0.1,)}
 DEPTHS = (8, 20, 32, 56, 18, 34)
 IMAGENET_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 
@@ -71,7 +73,8 @@ class Study(NamedTuple):
 
 STUDIES = {
     "depth": Study("mini", DEPTHS, RATES, range(5), wider=WIDER),
-    "no-norm": Study("mini", DEPTHS, (0.003, 0.01, 0.03), range(5), norm=False),
+    "no-norm": Study("mini", DEPTHS, (0.003, 0.01, 0.03), range(5), norm=False,
+                     wider=WIDER_NO_NORM),
     "digits": Study("digits", (18,), (0.005, 0.01), range(10), epochs=5, momentum=0.0,
                     weight_decay=0.0, schedule="constant", size=32),
     "full": Study("full", (20, 56), (), range(3), epochs=1),

@@ -372,10 +372,14 @@ def gradient_norms(rows, depth=56):
             lines.append(f"{depth} layers, {name}: not recorded yet.")
             continue
         lines.append(f"{depth} layers, {name}: " + "; ".join(
-            f"{when} {short(value.first.mean)} in plain and {short(value.second.mean)} in residual "
+            f"{when} {_norm(value.first.mean)} in plain and {_norm(value.second.mean)} in residual "
             f"networks, {_ratio(value.first.mean, value.second.mean)}" for when, value in times)
             + ".")
     return "\n".join(lines)
+
+
+def _norm(value):
+    return short(value) if math.isfinite(value) else "no number, since a run diverged,"
 
 
 def _ratio(plain, residual):
