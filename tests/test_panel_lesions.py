@@ -197,6 +197,10 @@ def test_while_nobody_clicks_the_panel_measures_what_a_click_would_ask_for(
         known = {arm: len(one._logits) for arm, one in pair.items()}
         panel.set(partner="layer3.2")
         panel.set(swap=NOBODY, partner=NOBODY)
+        assert known == {arm: len(one._logits) for arm, one in pair.items()}
+        panel.set(k=5)
+        await idle(panel)
+        known = {arm: len(one._logits) for arm, one in pair.items()}
         panel.shuffle()
         assert known == {arm: len(one._logits) for arm, one in pair.items()}
 
