@@ -48,3 +48,20 @@ def test_a_recorded_recipe_is_resumable_and_never_doubled(tmp_path, monkeypatch,
     assert f"{float(rows[1]['test_accuracy']):.4f}" in capsys.readouterr().out
     with pytest.raises(ValueError, match="recipe must be one of book"):
         recorded.train("slow", 0, part)
+
+
+@pytest.mark.parametrize("name", list(recipes.RECIPES))
+def test_a_recorded_recipe_uses_the_arrangement_that_was_measured(name, monkeypatch):
+    asked = []
+
+    class Seen(Exception):
+        pass
+
+    def fit(model, splits, *, arrangement="float32", **options):
+        asked.append(arrangement)
+        raise Seen
+
+    monkeypatch.setattr(training, "fit", fit)
+    with pytest.raises(Seen):
+        recorded.train(name, 0, data.load_fashion_mnist("mini", quiet=True))
+    assert asked == ["auto"]

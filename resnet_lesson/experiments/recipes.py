@@ -35,8 +35,9 @@ def train(name, seed, splits, checkpoint=None):
     torch.manual_seed(seed)
     model = recipe.build()
     resume = checkpoint is not None and (checkpoint / "history.json").exists()
+    # Precision and memory format are no part of a recipe: the fastest that agree are measured.
     history = training.fit(model, splits, seed=seed, checkpoint=checkpoint, resume=resume,
-                           **recipe.options)
+                           **{"arrangement": "auto"} | recipe.options)
     if history.interrupted:
         return None
     test = training.evaluate(history.load_best(model), splits.test, size=recipe.options.get("size"))
