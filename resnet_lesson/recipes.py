@@ -51,6 +51,6 @@ QUICK = Recipe("the quick one: the fast one's network, one epoch", fast_network,
                _FAST | {"epochs": 1})
 FAST = Recipe("the fast one: a network for small pictures, one cycle, five epochs", fast_network,
               _FAST | {"epochs": 5})
-FAST_LONG = Recipe("the fast one, twenty epochs, pictures also shifted, partly erased", fast_network,
+FAST_LONG = Recipe("the fast one, twenty epochs, pictures shifted and partly erased", fast_network,
                    _FAST | {"epochs": 20, "augment": Augment(shift=2, flip=True, erase=8)})
 RECIPES = {"book": BOOK, "small": SMALL, "quick": QUICK, "fast": FAST, "fast-long": FAST_LONG}
