@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import torch
 
-from resnet_lesson.training import evaluating
+from resnet_lesson.evaluation import evaluating
 
 
 class Step(NamedTuple):

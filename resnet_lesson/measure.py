@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from resnet_lesson.training import evaluating
+from resnet_lesson.evaluation import evaluating
 
 
 class Profile(NamedTuple):

@@ -1,33 +1,26 @@
-"""Training and evaluation: one loop, short enough to read, that loses nothing when it stops."""
+"""Training: one loop, short enough to read, that loses nothing when it stops."""
 
-import json
 import math
 import signal
 import sys
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors.torch import load, save_file
+from safetensors.torch import save_file
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from resnet_lesson import checkpoints, speed
 from resnet_lesson.augment import Augment
+from resnet_lesson.evaluation import check_logits, device_of, evaluate
+from resnet_lesson.history import History
 from resnet_lesson.settings import checked
 from resnet_lesson.speed import PLAIN, Arrangement, pick_device
-
-
-class Score(NamedTuple):
-    """Mean loss and share of correct answers over a split."""
-
-    loss: float
-    accuracy: float
 
 
 class Progress(NamedTuple):
@@ -42,76 +35,12 @@ class Progress(NamedTuple):
         accuracy: share of correct answers in the running epoch, in training mode.
     """
 
-    history: "History"
+    history: History
     model: torch.nn.Module
     epoch: int
     step: int
     steps: int
     accuracy: float
-
-
-@dataclass
-class History:
-    """What happened in a training run; saved beside its weights after every epoch.
-
-    Attributes:
-        settings: what ``fit`` was called with.
-        epochs: one dict per finished epoch: epoch, train_loss, train_accuracy, validation_loss,
-            validation_accuracy, seconds (training only) and examples_per_second.
-        step_losses: the training loss of every step, unfinished epochs included.
-        interrupted: the run was stopped before its last epoch ended.
-        best_weights: the state_dict of the epoch with the highest validation accuracy.
-    """
-
-    settings: dict
-    epochs: list = field(default_factory=list)
-    step_losses: list = field(default_factory=list)
-    interrupted: bool = False
-    best_weights: dict = field(default=None, repr=False)
-
-    @property
-    def best(self):
-        """Return the row of the best epoch by validation accuracy (the first of equals)."""
-        if not self.epochs:
-            raise ValueError("no epoch has finished yet, so there is no best one; train on")
-        return max(self.epochs, key=lambda row: row["validation_accuracy"])
-
-    def column(self, name):
-        """Return one value per finished epoch, for example ``column("train_loss")``."""
-        return [row[name] for row in self.epochs]
-
-    def load_best(self, model):
-        """Put the weights of the best epoch into ``model`` and return it."""
-        if self.best_weights is None:
-            raise ValueError("no epoch has finished yet, so there are no best weights; train on")
-        model.load_state_dict(self.best_weights)
-        return model
-
-    def rows(self):
-        """Return everything but the weights, as plain dicts and lists."""
-        return {"settings": self.settings, "epochs": self.epochs,
-                "step_losses": self.step_losses, "interrupted": self.interrupted}
-
-    def save(self, path):
-        """Write everything but the weights as JSON."""
-        text = json.dumps(self.rows(), indent=1)
-        checkpoints.replace(path, lambda partial: partial.write_text(text))
-
-    @classmethod
-    def load(cls, folder):
-        """Read a run back from its checkpoint folder.
-
-        Raises:
-            FileNotFoundError: the folder holds no run.
-        """
-        folder = Path(folder)
-        if not (folder / "history.json").exists():
-            raise FileNotFoundError(f"{folder} holds no training run (no history.json in it); "
-                                    "give the folder that was passed to fit as checkpoint")
-        history = cls(**json.loads((folder / "history.json").read_text()))
-        if (folder / "best.safetensors").exists():  # read whole: a mapped file stays locked
-            history.best_weights = load((folder / "best.safetensors").read_bytes())
-        return history
 
 
 def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_decay=5e-4,
@@ -169,7 +98,7 @@ def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_d
                 "label_smoothing": label_smoothing, "augment": augment, "average": average,
                 "size": size, "seed": seed, "arrangement": arrangement}
     settings = checked(settings, splits)
-    device, home = pick_device(device), _device_of(model)
+    device, home = pick_device(device), device_of(model)
     if arrangement == "auto":
         model.to(device)
         settings["arrangement"] = _choose(model, splits, settings, checkpoint, resume, progress)
@@ -216,7 +145,7 @@ def _train(run, splits, device, arrangement, watch, progress):
                 y = y.to(device)
                 with arrangement.autocast(device):
                     logits = model(X)
-                _check_logits(logits, splits.train)
+                check_logits(logits, splits.train)
                 loss = F.cross_entropy(logits.float(), y, label_smoothing=smoothing)
                 run.check_loss(loss)
                 optimizer.zero_grad()
@@ -381,66 +310,12 @@ def learning_rate(schedule, peak, step, steps):
     return second + (first - second) * (1 + math.cos(math.pi * way)) / 2
 
 
-def confusion(logits, labels):
-    """Count pictures by true class (row) and predicted class (column); (N, classes) → (C, C)."""
-    classes = logits.shape[1]
-    return torch.bincount(labels * classes + logits.argmax(1),
-                          minlength=classes ** 2).view(classes, classes)
-
-
-@torch.no_grad()
-def predict(model, split, *, batch_size=512, size=None, device="auto", arrangement=PLAIN,
-            progress=True):
-    """Return the logits for every picture of a split, shape (N, classes), in evaluation mode.
-
-    With ``progress``, a bar appears where it takes longer than two seconds.
-    """
-    if len(split) == 0:
-        raise ValueError(f"the {split.name} split is empty; there is nothing to evaluate")
-    device, home = pick_device(device), _device_of(model)
-    logits = []
-    steps = math.ceil(len(split) / batch_size)
-    batches = tqdm(split.batches(batch_size, size), total=steps, file=sys.stdout, delay=2,
-                   desc=f"evaluating on {split.name}", unit="batch", leave=False,
-                   disable=not progress)
-    try:
-        with evaluating(model.to(device)):
-            for X, _ in batches:
-                X = X.to(device, memory_format=arrangement.memory_format)
-                with arrangement.autocast(device):
-                    logits.append(model(X).float().cpu())
-    finally:
-        model.to(home)
-    logits = torch.cat(logits)
-    _check_logits(logits, split)
-    return logits
-
-
-@contextmanager
-def evaluating(model):
-    """Put every module of a model into evaluation mode, and afterwards back into its own."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-def evaluate(model, split, **options):
-    """Return ``Score(loss, accuracy)`` of a model on a split; ``options`` as in ``predict``."""
-    logits = predict(model, split, **options)
-    return Score(F.cross_entropy(logits, split.labels).item(),
-                 (logits.argmax(1) == split.labels).float().mean().item())
-
-
 def _choose(model, splits, settings, checkpoint, resume, progress):
     """Return the arrangement for "auto", as a dict: the resumed run's, or the fastest here."""
     if resume and checkpoint is not None:
         return History.load(checkpoint).settings.get("arrangement", PLAIN._asdict())
     X = splits.train.pixels(slice(min(speed.PROBE_BATCH, settings["batch_size"])),
-                            settings["size"]).to(_device_of(model))
+                            settings["size"]).to(device_of(model))
     chosen = speed.fastest(model, X, splits.train.labels[:len(X)].to(X.device), progress=progress)
     if progress:
         print(f"fastest on this machine: {chosen}")
@@ -456,22 +331,8 @@ def _averaging(decay):
     return average
 
 
-def _device_of(model):
-    """Return the device of a model's first parameter; the CPU for one without parameters."""
-    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-
-
 def _shapes(state):
     return {key: value.shape for key, value in state.items()}
-
-
-def _check_logits(logits, split):
-    """Refuse a network that cannot name every class of a split."""
-    if logits.ndim != 2 or logits.shape[1] < len(split.classes):
-        raise ValueError(f"the network returns {tuple(logits.shape)} for {len(logits)} pictures; "
-                         f"{len(split.classes)} classes need logits of shape "
-                         f"(N, {len(split.classes)}): build it with "
-                         f"num_classes={len(split.classes)}")
 
 
 @contextmanager

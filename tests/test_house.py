@@ -13,10 +13,11 @@ import yaml
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGE = PROJECT / "resnet_lesson"
 LAYERS = ("convolution", "blocks", "augment", "models", "data", "checkpoints", "speed", "settings",
-          "training", "recipes", "distributed", "parity", "mutants", "measure", "lesions",
-          "experiments", "figures", "panels", "exercises")
+          "history", "evaluation", "training", "recipes", "distributed", "parity", "mutants",
+          "measure", "lesions", "experiments", "figures", "panels", "exercises")
 SAME_LEVEL = [{"data", "models"}, {"blocks", "augment"}, {"checkpoints", "speed"},
-              {"measure", "lesions"}, {"measure", "parity", "distributed"}, {"measure", "mutants"},
+              {"history", "evaluation"}, {"measure", "lesions"},
+              {"measure", "parity", "distributed"}, {"measure", "mutants"},
               {"panels", "exercises"}]
 # used by notebooks and commands alone
 BESIDE = {"bench", "paired", "book", "machine", "publish", "assets"}

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from resnet_lesson import lesions
+from resnet_lesson.evaluation import predict
 from resnet_lesson.exercises.looking_inside import without_block
 from resnet_lesson.experiments import small_pair
 from resnet_lesson.panels import lesions as module
 from resnet_lesson.panels.lesions import ARMS, NOBODY, Lesions, evaluators
-from resnet_lesson.training import predict
 
 FEW = 150
 

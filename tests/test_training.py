@@ -73,15 +73,6 @@ def test_history_reports_what_a_second_evaluation_finds(splits, tmp_path):
     assert equal(stored.load_best(network(1)), history.load_best(network(2)))
 
 
-def test_evaluate_uses_running_statistics_and_leaves_the_mode_alone(splits):
-    model = network().train()
-    whole = training.evaluate(model, splits.test)
-    assert model.training
-    by_one = training.evaluate(model, splits.test, batch_size=1)
-    assert by_one.accuracy == whole.accuracy  # batch statistics would differ with the batch
-    assert by_one.loss == pytest.approx(whole.loss, rel=1e-4)
-
-
 def test_the_test_split_is_never_looked_at_in_training(splits):
     poisoned = splits._replace(test=None)
     training.fit(network(), poisoned, epochs=1, batch_size=200)
@@ -284,16 +275,6 @@ def test_a_second_interrupt_stops_at_once_and_keeps_the_history(splits):
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_predicting_leaves_every_modules_mode_even_after_an_error(splits):
-    model = network().train()
-    model.bn1.eval()
-    training.predict(model, splits.test)
-    assert model.training and model.layer1.training and not model.bn1.training
-    with pytest.raises(ValueError):
-        training.predict(model, data.Split(torch.zeros(2, 3, 8, 8).byte(), torch.zeros(2).long()))
-    assert model.training and not model.bn1.training
-
-
 def test_a_network_with_too_few_outputs_is_refused_in_words(splits):
     few = models.small_resnet(8, num_classes=4, widths=(2, 2, 2))
     with pytest.raises(ValueError, match="num_classes=10"):
@@ -365,24 +346,6 @@ def test_one_cycle_equals_torchs(steps):
 def test_one_cycle_of_very_few_steps_stays_within_its_peak(steps):
     rates = [training.learning_rate("one-cycle", 0.3, step, steps) for step in range(steps)]
     assert all(0 <= rate <= 0.3 + 1e-12 for rate in rates) and max(rates) > 0.1
-
-
-def test_confusion_counts_every_picture_in_its_place():
-    labels = torch.randint(4, (500,))
-    logits = torch.randn(500, 4)
-    counts = training.confusion(logits, labels)
-    assert counts.sum() == 500
-    for true in range(4):
-        for said in range(4):
-            assert counts[true, said] == ((labels == true) & (logits.argmax(1) == said)).sum()
-
-
-def test_an_unfinished_first_epoch_has_no_best():
-    history = training.History({})
-    with pytest.raises(ValueError, match="no epoch has finished"):
-        history.best  # noqa: B018
-    with pytest.raises(ValueError, match="no best weights"):
-        history.load_best(network())
 
 
 def test_a_watcher_sees_every_step_and_every_epoch_and_may_stop(splits, tmp_path):

@@ -34,7 +34,7 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
-from resnet_lesson import blocks, data, experiments, models, speed, training
+from resnet_lesson import blocks, data, evaluation, experiments, models, speed, training
 from resnet_lesson.experiments import RESULTS, read
 
 TABLE = RESULTS / "sweep.csv"
@@ -191,7 +191,7 @@ def train(run, **changes):
                                **options)
     except RuntimeError as error:  # the loss is no number any more
         history, diverged = error.history, 1
-    judged = {name: training.predict(model, split, size=study.size, progress=False, device="cpu")
+    judged = {name: evaluation.predict(model, split, size=study.size, progress=False, device="cpu")
               .argmax(1) != split.labels
               for name, split in (("train", pictures.train.take(slice(2000))),
                                   ("validation", pictures.validation), ("test", pictures.test))}
