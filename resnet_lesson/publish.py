@@ -67,13 +67,21 @@ def _outputs(outputs, number):
     for output in kept:
         if output.output_type == "stream":
             output.text = _overwritten(output.text)
-    return kept
+    return [output for output in kept if output.get("text") != ""]
 
 
 def _overwritten(text):
-    """Return what a terminal shows in the end: text after a carriage return replaces its line."""
-    return "\n".join(next((part for part in reversed(line.split("\r")) if part.strip()), "")
-                     for line in text.split("\n"))
+    """Return what a terminal shows in the end: text after a carriage return replaces its line.
+
+    A bar that was cleared with spaces leaves nothing.
+    """
+    lines = []
+    for line in text.split("\n"):
+        shown = ""
+        for part in line.split("\r"):
+            shown = part + shown[len(part):]
+        lines.append(shown.rstrip() if "\r" in line else shown)
+    return "\n".join(lines)
 
 
 def publish(path, timeout=900):

@@ -137,11 +137,3 @@ def test_wrong_repairs_get_their_own_diagnosis(answer, idea):
 
 def test_numbers_of_other_libraries_are_right():
     assert exercises.SAME.check(lambda n, k, s: np.int64((n - 1) * s + k - n))
-
-
-@pytest.mark.parametrize("exercise", ALL)
-def test_hints_come_one_by_one_and_start_again(exercise, capsys):
-    for _ in range(len(exercise.hints) + 1):
-        exercise.hint()
-    told = capsys.readouterr().out
-    assert told.count("Hint 1 of") == 2 and told.count(f"Hint {len(exercise.hints)} of") == 1

@@ -71,22 +71,6 @@ def test_wrong_shares_are_diagnosed(name):
     assert not verdict and words in verdict.words
 
 
-@pytest.mark.parametrize("exercise", [TWO_TERMS, LENGTH_SHARES])
-def test_solutions_are_right_and_stubs_are_unsolved(exercise):
-    for _ in range(5):
-        assert exercise.check(exercise.solve)
-    for stub in (..., None, lambda *_: None, lambda *_: ...):
-        assert "Not solved yet" in exercise.check(stub).words
-    assert "Not solved yet" in TWO_TERMS.check(lambda g, x, v: (v, ...)).words
-
-
-@pytest.mark.parametrize("exercise", [TWO_TERMS, LENGTH_SHARES])
-def test_hints_and_solution_can_be_read(exercise, capsys):
-    for _ in range(len(exercise.hints)):
-        exercise.hint()
-    exercise.solution()
-    out = capsys.readouterr().out
-    assert f"Hint {len(exercise.hints)} of {len(exercise.hints)}" in out and "def " in out
 
 
 def test_the_checks_change_no_input_of_theirs():
@@ -97,3 +81,7 @@ def test_the_checks_change_no_input_of_theirs():
         v.zero_()
         return terms
     assert TWO_TERMS.check(spoils)
+
+
+def test_half_an_answer_is_unsolved():
+    assert "Not solved yet" in TWO_TERMS.check(lambda g, x, v: (v, ...)).words

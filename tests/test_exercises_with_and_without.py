@@ -114,12 +114,3 @@ def test_solutions_are_right_and_stubs_are_unsolved(exercise):
 def test_lists_and_tuples_of_names_count_as_sets():
     assert CONFOUNDS.check(lambda p, r: list(CONFOUNDS.solve(p, r)))
     assert CONFOUNDS.check(lambda p, r: tuple(CONFOUNDS.solve(p, r)))
-
-
-@pytest.mark.parametrize("exercise", [CONFOUNDS, PAIRED_INTERVAL])
-def test_hints_and_solution_can_be_read(exercise, capsys):
-    for _ in range(len(exercise.hints)):
-        exercise.hint()
-    exercise.solution()
-    out = capsys.readouterr().out
-    assert f"Hint {len(exercise.hints)} of {len(exercise.hints)}" in out and "def " in out

@@ -193,6 +193,39 @@ def test_artists_persist_and_background_is_drawn_anew_only_when_limits_change():
     assert len(drawings) == 2, "a snapshot costs no full drawing"
 
 
+class Looks(Roots):
+    """Has a scale for each power, in a layout that stays."""
+
+    KEPT = 2
+
+    def make_controls(self):
+        return super().make_controls() | {
+            "power": widgets.Dropdown(options=[2, 3, 4], value=2, description="power")}
+
+    def make_figure(self, figure):
+        moving = super().make_figure(figure)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        return moving
+
+    def draw(self, result, values):
+        self.look = values["power"]
+        self.figure.axes[0].set_ylim(0, values["power"])
+        super().draw(result, values)
+
+
+def test_a_look_that_comes_back_is_not_drawn_again_while_it_is_kept():
+    panel = Looks()
+    drawings, draw = [], panel._canvas.draw
+    panel._canvas.draw = lambda: drawings.append(panel.look) or draw()
+    for power in (3, 2, 3, 2, 4, 3, 2):  # 4 is one too many, so the oldest goes
+        panel.controls["power"].value = power
+    assert drawings == [3, 4, 2]
+    assert (shown(panel) == full_drawing(panel)).all()
+    panel.enlarge()
+    assert shown(panel).shape == (300 * LARGER, 600 * LARGER, 3)
+
+
 def test_larger_is_sharp_and_goes_back(panel):
     usual = panel._picture.value, panel._picture.layout.width, panel.snapshot()
     panel.enlarge()

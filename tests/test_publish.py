@@ -69,6 +69,16 @@ def test_progress_bars_keep_their_last_state_only():
     assert result.cells[0].outputs[0].text == "100%|██| 9/9\ndone\n"
 
 
+def test_a_bar_that_was_cleared_leaves_nothing():
+    cleared = "\rlooking: 50%|█ | 1/2\r" + " " * 20 + "\r"
+    cells = [new_code_cell("look()", execution_count=number, outputs=[
+        new_output("stream", name="stdout", text=text)])
+        for number, text in enumerate((cleared, cleared + "found it\n", "  kept  \n"), 1)]
+    result = publish.normalise(new_notebook(cells=cells))
+    assert [[output.text for output in cell.outputs] for cell in result.cells] == [
+        [], ["found it\n"], ["  kept  \n"]]
+
+
 def test_what_must_not_be_committed_is_stripped():
     cell = new_code_cell("plot()", execution_count=1, metadata={
         "tags": ["nbval-ignore-output"], "execution": {"iopub.status.busy": "now"}}, outputs=[

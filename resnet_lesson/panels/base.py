@@ -214,10 +214,14 @@ class FigurePanel(Panel):
         that ``draw`` will move; everything else is drawn once and kept as the background.
 
     Where ``draw`` changes axis limits, the background is drawn anew by itself; after changing a
-    title, tick labels or another artist of the background it must call ``redraw_background``.
+    title, tick labels or another artist of the background it must call ``redraw_background``. A
+    panel that comes back to the same few backgrounds, with a layout that stays as it is, sets
+    ``look`` to what tells them apart instead; the last ``KEPT`` of them are kept.
     """
 
     size = (9, 4)
+    look = None
+    KEPT = 6  # 2 to 4 MB each
 
     def make_picture(self):
         """Build the figure and return the widget that shows it."""
@@ -229,7 +233,7 @@ class FigurePanel(Panel):
                          for artist in in_front(axes, self._moving)]
         for artist in self._moving:
             artist.set_animated(True)
-        self._background = self._limits = None
+        self._backgrounds = {}  # look → (limits of the axes, pixels)
         return widgets.Image(format="png", layout=widgets.Layout(
             width=f"{self.size[0] * 100:.0f}px", max_width="100%"))
 
@@ -239,7 +243,7 @@ class FigurePanel(Panel):
 
     def redraw_background(self):
         """Draw everything anew at the next paint, not only the artists that move."""
-        self._background = None
+        self._backgrounds.clear()
 
     def paint(self):
         """Draw the moving artists over the kept background and send the picture."""
@@ -248,11 +252,14 @@ class FigurePanel(Panel):
     def _render(self):
         limits = [(*axes.get_xlim(), *axes.get_ylim()) for axes in self.figure.axes]
         with figures.style():
-            if self._background is None or limits != self._limits:
+            drawn, background = self._backgrounds.get(self.look, (None, None))
+            if limits != drawn:
                 self._canvas.draw()
-                self._background = self._canvas.copy_from_bbox(self.figure.bbox)
-                self._limits = limits
-            self._canvas.restore_region(self._background)
+                background = self._canvas.copy_from_bbox(self.figure.bbox)
+                self._backgrounds[self.look] = limits, background
+                if len(self._backgrounds) > self.KEPT:
+                    self._backgrounds.pop(next(iter(self._backgrounds)))
+            self._canvas.restore_region(background)
             for artist in drawing_order(self.figure, self._moving):
                 self.figure.draw_artist(artist)
         picture = rgb(self._canvas)
@@ -267,7 +274,7 @@ class FigurePanel(Panel):
 
     def _sharpen(self):
         self.figure.set_dpi(100 * self.scale)
-        self._background = None
+        self._backgrounds.clear()
 
     def snapshot(self):
         """Return the picture with the caption written under it, as base64 PNG."""

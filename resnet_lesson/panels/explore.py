@@ -201,15 +201,14 @@ class Explore(FigurePanel):
         right.set_title("56 layers")
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        self._look, self._backgrounds = None, {}
         return [*self._bands.values(), *self._lines.values(), *self._dots.values(),
                 *self._rings.values(), self._here, left.title, right.title]
 
     def draw(self, result, values):
         """Move lines, bands and dots; new scales only with another metric."""
         look = values["metric"], result.limits
-        if look != self._look:
-            self._look = look
+        if look != self.look:
+            self.look = look
             self._scale(values["metric"], result.limits)
         left, right = self._axes
         best_of = values["rate"] == BEST
@@ -248,15 +247,6 @@ class Explore(FigurePanel):
         left.set_yticks(ticks, [_number(tick) for tick in ticks])
         for artist in self._guessing:
             artist.set_visible(error)
-
-    def paint(self):
-        """Paint over the background of this scale, which is drawn when first needed."""
-        key = (self._look, self.scale)
-        self._background, self._limits = self._backgrounds.get(key, (None, None))
-        super().paint()
-        self._backgrounds[key] = self._background, self._limits
-        if len(self._backgrounds) > 6:  # 2 to 4 MB each; the oldest goes
-            self._backgrounds.pop(next(iter(self._backgrounds)))
 
     def describe(self, result, values):
         """Return both means with their spread, the paired difference, and words of caution."""

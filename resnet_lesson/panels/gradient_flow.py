@@ -154,19 +154,18 @@ class GradientFlow(FigurePanel):
             log_axis(ax, -50, 10, zero=True)
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        self._scale, self._backgrounds = None, {}
         return [*[band for pair in self._bands.values() for band in pair],
                 *self._profiles.values(), *self._ratios.values(), *self._live, self._here,
                 *self._blocks]
 
     def draw(self, result, values):
         """Move the lines; new scales only where norm, initialisation or quantity changed."""
-        scale = (result.limits, values["quantity"] == "activations")
-        if scale != self._scale:
-            self._scale = scale
+        look = (result.limits, values["quantity"] == "activations")
+        if look != self.look:
+            self.look = look
             self._zeros = [log_axis(ax, *limits, zero) for ax, (limits, zero) in
                            zip((self._left, self._right), result.limits, strict=True)]
-            self._right.set_title("last ÷ first block" if scale[1] else "first ÷ last block")
+            self._right.set_title("last ÷ first block" if look[1] else "first ÷ last block")
         for arm, profile in result.profiles.items():
             depths = np.array(sorted(result.ratios[arm]))
             chosen = arm == values["shortcut"]
@@ -194,15 +193,6 @@ class GradientFlow(FigurePanel):
             np.linspace(0, 1, len(live)), above(live, self._zeros[0]))))
         self._live[1].set_data(*(([], []) if live is None else (
             [values["depth"]], above([result.live_ratio], self._zeros[1]))))
-
-    def paint(self):
-        """Paint over the background of this scale, which is drawn when first needed."""
-        key = (self._scale, self.scale)
-        self._background, self._limits = self._backgrounds.get(key, (None, None))
-        super().paint()
-        self._backgrounds[key] = self._background, self._limits
-        if len(self._backgrounds) > 6:  # 2 to 4 MB each; the oldest goes
-            self._backgrounds.pop(next(iter(self._backgrounds)))
 
     def describe(self, result, values):
         """Return both ends, their ratio with its spread, and what becomes of the gradient."""
