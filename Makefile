@@ -42,3 +42,5 @@ results: .venv/ready
 	$(BIN)/python -m resnet_lesson.experiments.small_pair
 	$(BIN)/python -m resnet_lesson.experiments.recipes quick 0 1 2
 	$(BIN)/python -m resnet_lesson.experiments.recipes fast 0 1 2
+	$(BIN)/python -m resnet_lesson.experiments.recipes fast-long 0 1 2
+	$(BIN)/python -m resnet_lesson.experiments.recipes small 0

@@ -40,7 +40,8 @@ def fast_network():
 _BOOK = {"epochs": 10, "batch_size": 256, "lr": 0.05, "momentum": 0.0, "weight_decay": 0.0,
          "schedule": "constant"}
 # Rate and label smoothing were chosen on the validation split, with a seed of no recorded run;
-# the widths on the validation accuracy of the recorded seeds 0 and 1.
+# the widths on the validation accuracy of the recorded seeds 0 and 1. Of FAST_LONG, erasing was
+# chosen on the validation loss of seed 0; the accuracy was the same with it and without.
 _FAST = {"batch_size": 128, "lr": 0.2, "nesterov": True, "label_smoothing": 0.1,
          "arrangement": "auto", "augment": Augment(flip=True)}
 

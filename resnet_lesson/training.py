@@ -17,13 +17,7 @@ from tqdm import tqdm
 
 from resnet_lesson import checkpoints, speed
 from resnet_lesson.augment import Augment
-from resnet_lesson.evaluation import (
-    check_logits,
-    confusion,  # noqa: F401  notebook 07 finds it here
-    device_of,
-    evaluate,
-    predict,  # noqa: F401  the same
-)
+from resnet_lesson.evaluation import check_logits, device_of, evaluate
 from resnet_lesson.history import History
 from resnet_lesson.settings import checked
 from resnet_lesson.speed import PLAIN, Arrangement, pick_device

@@ -1,5 +1,6 @@
 """Every notebook holds the outputs of one complete run of exactly the code that stands in it."""
 
+import ast
 import copy
 import re
 
@@ -108,6 +109,29 @@ def test_no_cell_is_skipped_or_runs_too_long(notebook):
     known = {"nbval-ignore-output"}
     for cell in notebook.cells:
         assert set(cell.metadata.get("tags", [])) <= known, cell.source
+
+
+BARS = {"fit", "evaluate", "predict", "probe", "fastest", "estimate", "step_seconds", "tqdm"}
+
+
+def bars(source):
+    """Return the calls in a cell that show a bar, or show one where the machine is slow."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return [name for call in calls
+            if (name := getattr(call.func, "attr", getattr(call.func, "id", ""))) in BARS
+            and not any(keyword.arg == "progress" and ast.literal_eval(keyword.value) is False
+                        for keyword in call.keywords)]
+
+
+def test_what_is_compared_never_holds_a_bar_that_depends_on_the_machine(notebook):
+    for cell in code_cells(notebook):
+        if "nbval-ignore-output" not in cell.metadata.get("tags", []):
+            assert bars(cell.source) == [], cell.source
+
+
+def test_a_bar_is_seen():
+    assert bars("y = evaluation.predict(model, test)\nfor _ in tqdm(y): 1") == ["predict", "tqdm"]
+    assert bars("training.evaluate(model, test, progress=False)\nlogits.fitting()") == []
 
 
 def test_cells_are_small(notebook):

@@ -322,6 +322,19 @@ def test_drawing_stays_within_its_share(panel, cost, step, steps, validation, mo
     assert (between + 1) * cost == pytest.approx(panel._throttle.spent)
 
 
+def test_calls_without_a_drawing_count_too(panel, monkeypatch):
+    run, add, calls = Training(5, 400, 0.01, 0.1), module.Run.add, []
+
+    def slow(self, progress, now):
+        add(self, progress, now)
+        calls.append(now)
+        run.clock.now += 1e-4
+    monkeypatch.setattr(module.Run, "add", slow)
+    times, elapsed = drawings(panel, run, 0.01, monkeypatch)
+    between = len(times) - 2
+    assert between > 5 and between * 0.01 + len(calls) * 1e-4 <= LIMIT * elapsed
+
+
 def test_without_the_share_it_would_be_slower(monkeypatch, panel):
     monkeypatch.setattr(module.Throttle, "allows", lambda *any: True)
     times, elapsed = drawings(panel, Training(2, 100, 0.05, 0.5), 0.03, monkeypatch)

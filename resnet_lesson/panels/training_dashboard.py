@@ -17,7 +17,7 @@ from tqdm import tqdm
 from resnet_lesson import figures
 from resnet_lesson.panels.base import FigurePanel
 
-BUDGET = 0.015  # share of a run's time that drawing may take between two ends of epochs …
+BUDGET = 0.015  # share of a run's time that the panel may take between two ends of epochs …
 LIMIT = 0.02  # … and with the drawings at the ends of epochs
 PAUSE = 0.5  # seconds at least between two drawings inside an epoch
 SMOOTHING = (1, 5, 10, 20, 50, 100, 200)
@@ -112,6 +112,10 @@ class Throttle:
         share = (LIMIT if epoch_ended else BUDGET) * (now - self.start)
         return self.spent + self.cost <= share and (epoch_ended or now - self.last >= PAUSE)
 
+    def looked(self, before, after):
+        """Note what a call without a drawing took: little, but there is one every step."""
+        self.spent += after - before
+
     def drew(self, before, after):
         """Note what a drawing took."""
         if self.start is None:
@@ -190,6 +194,8 @@ class TrainingDashboard(FigurePanel):
                 self._due or self._throttle.allows(now, run.step == 0)):
             self.update()
             self._throttle.drew(now, self.clock())
+        else:
+            self._throttle.looked(now, self.clock())
 
     def _open(self):
         """Get ready for a run: the button works, and the end of the cell will be noticed."""
