@@ -126,7 +126,6 @@ WRONG = [pytest.param(name, answer, words, id=f"{name}-{words}-{i}")
          for i, (answer, words) in enumerate(cases)]
 
 
-
 @pytest.mark.parametrize(("name", "answer", "words"), WRONG)
 def test_a_wrong_answer_gets_its_own_diagnosis(name, answer, words):
     verdict = EXERCISES[name].check(answer)

@@ -71,8 +71,6 @@ def test_wrong_shares_are_diagnosed(name):
     assert not verdict and words in verdict.words
 
 
-
-
 def test_the_checks_change_no_input_of_theirs():
     def spoils(g, x, v):
         terms = gradient_sum.two_terms(g, x, v)

@@ -137,7 +137,5 @@ def test_wrong_calibration_is_diagnosed(name):
     assert not verdict and words in verdict.words.replace("\n", " ")
 
 
-
-
 def test_a_tensor_is_a_number_too():
     assert CALIBRATION.check(lambda c, r, b: torch.tensor(CALIBRATION.solve(c, r, b)))

@@ -12,7 +12,6 @@ EXERCISES = {"residual": tasks.residual, "projection": tasks.projection,
              "bottleneck": tasks.bottleneck}
 
 
-
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
 @pytest.mark.parametrize("nonsense", [..., None, 3, "x", lambda *values: None, lambda: 1,
                                       nn.Identity, nn.Linear])

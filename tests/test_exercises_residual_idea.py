@@ -74,7 +74,6 @@ WRONG = {
 CASES = [(name, answer, words) for name, cases in WRONG.items() for answer, words in cases]
 
 
-
 @pytest.mark.parametrize("name, answer, words", CASES)
 def test_a_wrong_answer_gets_its_own_diagnosis(name, answer, words):
     verdict = getattr(topic, name).check(answer)

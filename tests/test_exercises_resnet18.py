@@ -10,7 +10,6 @@ from resnet_lesson.parity import mismatches, randomise
 ALL = (exercises.stage, exercises.parameters, exercises.check)
 
 
-
 @pytest.mark.parametrize("exercise", ALL)
 @pytest.mark.parametrize("answer", [7, "text", lambda: 1, lambda *args: "text",
                                     lambda *args: 1 / 0])

@@ -103,14 +103,6 @@ def test_the_published_experiment_has_two_confounds():
         "lr", "seed"}
 
 
-@pytest.mark.parametrize("exercise", [CONFOUNDS, PAIRED_INTERVAL])
-def test_solutions_are_right_and_stubs_are_unsolved(exercise):
-    for _ in range(5):
-        assert exercise.check(exercise.solve)
-    for stub in (..., None, lambda *_: None, lambda *_: ...):
-        assert "Not solved yet" in exercise.check(stub).words
-
-
 def test_lists_and_tuples_of_names_count_as_sets():
     assert CONFOUNDS.check(lambda p, r: list(CONFOUNDS.solve(p, r)))
     assert CONFOUNDS.check(lambda p, r: tuple(CONFOUNDS.solve(p, r)))

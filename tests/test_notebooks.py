@@ -119,7 +119,7 @@ def bars(source):
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     return [name for call in calls
             if (name := getattr(call.func, "attr", getattr(call.func, "id", ""))) in BARS
-            and not any(keyword.arg == "progress" and ast.literal_eval(keyword.value) is False
+            and not any(keyword.arg == "progress" and ast.unparse(keyword.value) == "False"
                         for keyword in call.keywords)]
 
 
@@ -131,6 +131,7 @@ def test_what_is_compared_never_holds_a_bar_that_depends_on_the_machine(notebook
 
 def test_a_bar_is_seen():
     assert bars("y = evaluation.predict(model, test)\nfor _ in tqdm(y): 1") == ["predict", "tqdm"]
+    assert bars("fit(model, splits, progress=loud)") == ["fit"]
     assert bars("training.evaluate(model, test, progress=False)\nlogits.fitting()") == []
 
 
