@@ -330,3 +330,11 @@ def test_resizing_by_matrices_is_torchs(size):
 def test_augmenting_without_a_seed_is_refused_in_words(mini):
     with pytest.raises(ValueError, match="augment needs a generator"):
         next(mini.train.batches(8, augment=Augment(flip=True)))
+
+
+def test_shuffled_pictures_keep_their_labels(mini):
+    few = mini.train.take(slice(70))
+    order = torch.randperm(70, generator=torch.Generator().manual_seed(3))
+    batches = list(few.batches(32, generator=torch.Generator().manual_seed(3)))
+    assert torch.equal(torch.cat([X for X, _ in batches]), few.pixels(order))
+    assert torch.equal(torch.cat([y for _, y in batches]), few.labels[order])
