@@ -28,11 +28,18 @@ def confusion(logits, labels):
 
 @torch.no_grad()
 def predict(model, split, *, batch_size=512, size=None, device="auto", arrangement=PLAIN,
-            progress=True):
+            crops=1, progress=True):
     """Return the logits for every picture of a split, shape (N, classes), in evaluation mode.
 
-    With ``progress``, a bar appears where it takes longer than two seconds.
+    With ``crops=10``, the probabilities for ten views of each picture are averaged, see
+    ``ten_crops``; what is returned is the logarithm of the average. With ``progress``, a bar
+    appears where it takes longer than two seconds.
+
+    Raises:
+        ValueError: an empty split, logits for fewer classes than it has, or other ``crops``.
     """
+    if crops not in (1, 10):
+        raise ValueError(f"crops must be 1 (the picture itself) or 10 (ten_crops), got {crops!r}")
     if len(split) == 0:
         raise ValueError(f"the {split.name} split is empty; there is nothing to evaluate")
     device, home = pick_device(device), device_of(model)
@@ -44,14 +51,42 @@ def predict(model, split, *, batch_size=512, size=None, device="auto", arrangeme
     try:
         with evaluating(model.to(device)):
             for X, _ in batches:
-                X = X.to(device, memory_format=arrangement.memory_format)
-                with arrangement.autocast(device):
-                    logits.append(model(X).float().cpu())
+                answers = []
+                for view in (ten_crops(X) if crops == 10 else [X]):
+                    view = view.to(device, memory_format=arrangement.memory_format)
+                    with arrangement.autocast(device):
+                        answers.append(model(view).float().cpu())
+                logits.append(_averaged(answers))
     finally:
         model.to(home)
     logits = torch.cat(logits)
     check_logits(logits, split)
     return logits
+
+
+def ten_crops(X, margin=1):
+    """Return ten views of a batch: four corners and centre of the pictures with a black margin.
+
+    Each view is as large as the picture, so a corner is the picture moved by ``margin`` pixels
+    both ways; the last five views are the mirror images of the first five. Each view has the
+    shape of X, (N, C, H, W).
+
+    Source:
+        Krizhevsky et al. 2012, section 4.1; He et al. 2016, section 4.1 ("10-crop testing").
+    """
+    height, width = X.shape[-2:]
+    wide = F.pad(X, [margin] * 4)
+    far = 2 * margin
+    corners = [(0, 0), (0, far), (far, 0), (far, far), (margin, margin)]
+    views = [wide[..., top:top + height, left:left + width] for top, left in corners]
+    return views + [view.flip(-1) for view in views]
+
+
+def _averaged(logits):
+    """Return the logarithm of the mean probability of several answers; one answer as it is."""
+    if len(logits) == 1:
+        return logits[0]
+    return torch.stack(logits).log_softmax(-1).logsumexp(0) - math.log(len(logits))
 
 
 @contextmanager

@@ -35,6 +35,34 @@ def test_predicting_leaves_every_modules_mode_even_after_an_error(few):
     assert model.training and not model.bn1.training
 
 
+def test_ten_crops_are_torchvisions():
+    from torchvision.transforms.functional import pad, ten_crop
+    X = torch.rand(3, 2, 5, 7)
+    for margin in (1, 2):
+        theirs = ten_crop(pad(X, margin), (5, 7))
+        ours = evaluation.ten_crops(X, margin)
+        assert len(ours) == 10
+        for view in theirs:   # the order of the mirrored ones differs
+            assert sum(torch.equal(view, other) for other in ours) == 1
+
+
+def test_ten_crops_average_probabilities(few):
+    model = network().eval()
+    with torch.no_grad():
+        views = [model(view).softmax(1) for view in evaluation.ten_crops(few.pixels(slice(None)))]
+    logits = evaluation.predict(model, few, crops=10, batch_size=64)
+    torch.testing.assert_close(logits.exp(), sum(views) / 10)
+    assert not torch.allclose(logits.exp(), views[4])
+    score = evaluation.evaluate(model, few, crops=10)
+    assert score.accuracy == (sum(views).argmax(1) == few.labels).float().mean().item()
+
+
+@pytest.mark.parametrize("crops", [0, 5, "10", None])
+def test_other_crops_are_refused(few, crops):
+    with pytest.raises(ValueError, match="crops must be 1 .* or 10"):
+        evaluation.predict(network(), few, crops=crops)
+
+
 def test_confusion_counts_every_picture_in_its_place():
     labels = torch.randint(4, (500,))
     logits = torch.randn(500, 4)

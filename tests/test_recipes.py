@@ -5,7 +5,7 @@ import csv
 import pytest
 import torch
 
-from resnet_lesson import book, data, recipes, training
+from resnet_lesson import book, data, recipes, speed, training
 from resnet_lesson.experiments import recipes as recorded
 
 
@@ -48,6 +48,29 @@ def test_a_recorded_recipe_is_resumable_and_never_doubled(tmp_path, monkeypatch,
     assert f"{float(rows[1]['test_accuracy']):.4f}" in capsys.readouterr().out
     with pytest.raises(ValueError, match="recipe must be one of book"):
         recorded.train("slow", 0, part)
+
+
+def test_ten_crops_are_recorded_beside_one_of_the_same_weights(monkeypatch):
+    mini = data.load_fashion_mnist("mini", quiet=True)
+    part = data.Splits(*(split.take(slice(100)) for split in mini))
+    short = recipes.FAST.options | {"epochs": 1, "batch_size": 50,
+                                     "arrangement": speed.PLAIN}
+    asked, last, evaluate = [], {}, training.evaluate
+
+    def watched(model, split, **options):
+        asked.append((split.name, options.get("crops", 1)))
+        return evaluate(model, split, **options)
+
+    monkeypatch.setattr(training, "evaluate", watched)
+    for crops in (1, 10):
+        recipe = recipes.FAST._replace(options=short, crops=crops)
+        monkeypatch.setitem(recorded.RECIPES, "fast", recipe)
+        last[crops] = recorded.train("fast", 0, part)[-1]
+    one = [("validation", 1), ("test", 1)]
+    assert asked == [*one, *one, ("test", 10)], "ten crops choose nothing"
+    assert last[1]["test_loss"] == last[10]["test_loss"]
+    assert "ten_crop_accuracy" not in last[1] and 0 <= last[10]["ten_crop_accuracy"] <= 1
+    assert set(last[10]) == set(recorded.COLUMNS)
 
 
 @pytest.mark.parametrize("name", list(recipes.RECIPES))

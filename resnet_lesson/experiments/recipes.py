@@ -7,6 +7,7 @@ interrupted run goes on from its checkpoint.
 
 import argparse
 import csv
+import functools
 import math
 from pathlib import Path
 
@@ -20,7 +21,7 @@ TABLE = RESULTS / "recipes.csv"
 COLUMNS = ("recipe", "seed", "data", "epochs", "batch_size", "lr", "arrangement", "parameters",
            "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
            "seconds", "examples_per_second", "steps", "chosen_epoch", "test_accuracy", "test_loss",
-           "threads", "processor", "python", "torch", "commit")
+           "ten_crop_accuracy", "threads", "processor", "python", "torch", "commit")
 
 
 def train(name, seed, splits, checkpoint=None):
@@ -40,7 +41,9 @@ def train(name, seed, splits, checkpoint=None):
                            **{"arrangement": "auto"} | recipe.options)
     if history.interrupted:
         return None
-    test = training.evaluate(history.load_best(model), splits.test, size=recipe.options.get("size"))
+    ask = functools.partial(training.evaluate, history.load_best(model), splits.test,
+                            size=recipe.options.get("size"))
+    test = ask()
     arrangement = training.Arrangement(**history.settings["arrangement"])
     fixed = {"recipe": name, "seed": seed, "data": splits.train.source,
              "parameters": sum(p.numel() for p in model.parameters()),
@@ -50,6 +53,8 @@ def train(name, seed, splits, checkpoint=None):
     rows = [fixed | row | sweep.environment() for row in history.epochs]
     rows[-1] |= {"chosen_epoch": history.best["epoch"], "test_accuracy": test.accuracy,
                  "test_loss": test.loss}
+    if recipe.crops == 10:
+        rows[-1]["ten_crop_accuracy"] = ask(crops=10).accuracy
     return rows
 
 

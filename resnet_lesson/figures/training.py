@@ -93,6 +93,8 @@ def ladder(rungs):
 def recipe_table(rows):
     """Return (headings, lines) for ``show_table``: what the recorded recipes reach, one a line.
 
+    A recipe that also averaged over ten views of each test picture has a second line for that.
+
     Args:
         rows: of ``experiments.read("recipes")``; the last row of a run holds its test accuracy.
     """
@@ -102,12 +104,16 @@ def recipe_table(rows):
             runs.setdefault((row["recipe"], row["data"]), []).append(row)
     lines = []
     for (recipe, source), last in runs.items():
-        spread = t_interval([row["test_accuracy"] for row in last])
-        between = (f"{spread.low:.3f} to {spread.high:.3f}" if len(last) > 1
-                   else "unknown from one seed")
-        lines.append([recipe, source, f"{last[0]['parameters']:,}", last[0]["epochs"],
-                      f"{last[0]['epochs'] * last[0]['steps']:,}",
-                      len(last), f"{spread.middle:.4f}", between])
+        for column, name in (("test_accuracy", recipe),
+                             ("ten_crop_accuracy", f"{recipe}, ten crops")):
+            if last[0].get(column, "") == "":
+                continue
+            spread = t_interval([row[column] for row in last])
+            between = (f"{spread.low:.3f} to {spread.high:.3f}" if len(last) > 1
+                       else "unknown from one seed")
+            lines.append([name, source, f"{last[0]['parameters']:,}", last[0]["epochs"],
+                          f"{last[0]['epochs'] * last[0]['steps']:,}",
+                          len(last), f"{spread.middle:.4f}", between])
     return (["recipe", "pictures from", "parameters", "epochs", "steps", "seeds",
              "test accuracy", "95 % interval over seeds"], lines)
 
