@@ -16,7 +16,7 @@ from pathlib import Path
 
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from resnet_lesson import data
+from resnet_lesson import idx
 
 # Values of the book: section 8.6, "Training".
 LEARNING_RATE, EPOCHS, BATCH_SIZE, SIZE = 0.05, 10, 256, 96
@@ -58,7 +58,7 @@ def loaders(splits, batch_size=BATCH_SIZE, size=SIZE, workers=None):
     home = Path(tempfile.mkdtemp(prefix="resnet-lesson-"))
     before = d2l.get_dataloader_workers
     try:
-        data.write_idx(splits, home / "data")
+        idx.write_idx(splits, home / "data")
         (home / "here").mkdir()
         with contextlib.chdir(home / "here"):
             d2l.get_dataloader_workers = lambda: wanted

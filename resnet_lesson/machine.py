@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from resnet_lesson import data, training
+from resnet_lesson import idx, training
 
 PACKAGES = ("torch", "torchvision", "jupyterlab", "matplotlib", "ipywidgets", "d2l", "nbval")
 FREE_GIGABYTES = 1.0  # room for the full data set (0.1 GB) and for checkpoints
@@ -56,10 +56,10 @@ def check(folder=None):
     rows.append(("bfloat16", f"{speed:.1f} times as fast as float32 in one convolution, "
                  f"values differ by {difference:.1%}"))
     try:
-        found = data.find_full()
+        found = idx.find_full()
         if found:
-            for name in data.CHECKSUMS:
-                data.read_idx(found, name)
+            for name in idx.CHECKSUMS:
+                idx.read_idx(found, name)
         rows.append(("data", f"full Fashion-MNIST in {_short(found)}" if found
                      else "mini Fashion-MNIST, which ships with the lesson"))
     except ValueError as error:
@@ -110,7 +110,7 @@ def _version(name):
 def _short(path):
     """Return a path as people write it, with ``~`` and relative to the project."""
     path = Path(path).resolve()
-    project = data.project_data().parent
+    project = idx.project_data().parent
     if path.is_relative_to(project):
         return str(path.relative_to(project))
     return str(path).replace(str(Path.home()), "~", 1)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from resnet_lesson import bench, book, data, models, paired, recipes, speed
+from resnet_lesson import bench, book, data, idx, models, paired, recipes, speed
 from resnet_lesson.augment import Augment
 from tests.test_paired import Clock, failing, flat, steady
 
@@ -279,7 +279,7 @@ def test_bad_arguments_are_refused_in_one_line(arguments, words, capsys):
 
 
 def test_a_missing_full_set_is_one_line(monkeypatch, capsys):
-    monkeypatch.setattr(data, "find_full", lambda root=None: None)
+    monkeypatch.setattr(idx, "find_full", lambda root=None: None)
     with pytest.raises(SystemExit):
         bench.main(["--source", "full"])
     assert capsys.readouterr().err.count("\n") == 1

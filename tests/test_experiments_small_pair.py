@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from resnet_lesson import data, training
+from resnet_lesson import data, idx, training
 from resnet_lesson.experiments import read, small_pair
 
 
@@ -26,7 +26,7 @@ def test_the_files_are_small_half_precision_and_hold_no_code(pair):
 
 
 def test_the_weights_give_their_recorded_test_accuracy(pair):
-    if data.find_full() is None:
+    if idx.find_full() is None:
         pytest.skip("the full Fashion-MNIST is not on this machine")
     test = data.load_fashion_mnist("full", quiet=True).test
     for arm, model in zip(small_pair.ARMS, pair[:2], strict=True):

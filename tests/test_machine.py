@@ -2,13 +2,13 @@
 
 from collections import namedtuple
 
-from resnet_lesson import data, machine
+from resnet_lesson import idx, machine
 
 
 def test_a_machine_with_room_and_sound_data_is_ready(monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: usage(9e9, 0, 9e9))
-    monkeypatch.setattr(data, "_candidates", lambda root: ())
+    monkeypatch.setattr(idx, "candidates", lambda root: ())
     report = machine.check()
     assert report.ready, report.problems
     assert repr(report).endswith("Ready.")
@@ -34,13 +34,13 @@ def test_a_full_disk_is_named(monkeypatch):
 
 
 def test_damaged_data_is_named_and_not_raised(monkeypatch, tmp_path):
-    for name in data.CHECKSUMS:
+    for name in idx.CHECKSUMS:
         (tmp_path / name).write_bytes(b"not pictures")
-    monkeypatch.setattr(data, "_candidates", lambda root: (tmp_path,))
+    monkeypatch.setattr(idx, "candidates", lambda root: (tmp_path,))
     report = machine.check()
     assert not report.ready and "is not Fashion-MNIST's" in repr(report)
 
 
 def test_without_the_full_set_mini_is_reported(monkeypatch):
-    monkeypatch.setattr(data, "_candidates", lambda root: ())
+    monkeypatch.setattr(idx, "candidates", lambda root: ())
     assert "mini Fashion-MNIST" in repr(machine.check())
