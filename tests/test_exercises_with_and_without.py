@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from resnet_lesson.exercises.with_and_without import CONFOUNDS, PAIRED_INTERVAL
-from resnet_lesson.experiments.comparison import quantile
+from resnet_lesson.intervals import quantile
 
 
 def differing(plain, residual):

@@ -6,7 +6,9 @@ import pytest
 
 from resnet_lesson import figures
 from resnet_lesson.experiments import comparison
+from resnet_lesson.experiments.conclusions import signed
 from resnet_lesson.figures import comparison as pictures
+from resnet_lesson.intervals import t_interval
 from tests.test_experiments_comparison import GAPS, NOISE, digits, made_up
 
 
@@ -37,7 +39,7 @@ def test_published_names_each_part_and_what_it_means(everything):
     figure = pictures.published(everything)
     assert "their one run gave −0.015" in figure.caption and "10 seeds" in figure.caption
     parts = comparison.decompose(everything)
-    assert f"{comparison.signed(comparison.t_interval(parts['rate']).middle)} the rate" \
+    assert f"{signed(t_interval(parts['rate']).middle)} the rate" \
         in figure.caption
     assert "the arms tie on these digits" in figure.caption
     assert "plain looks worse in 10 of 10, better in 0" in figure.caption

@@ -53,29 +53,10 @@ def test_mistakes_are_those_the_network_is_surest_of(split):
     assert "right on all 1,000" in pictures.mistakes(split, perfect).caption
 
 
-@pytest.mark.parametrize(("right", "total"), [(1, 10), (9, 10), (3, 10), (90, 100), (1, 2)])
-def test_intervals_are_wilsons(right, total):
-    low, share, high = (end.item() for end in pictures.wilson(torch.tensor([right]),
-                                                               torch.tensor([total])))
-    assert share == pytest.approx(right / total) and low < share < high
-    for end in (low, high):  # each end is the share from which the measured one is 1.96 σ away
-        sigma = (end * (1 - end) / total) ** 0.5
-        assert abs(share - end) == pytest.approx(1.96 * sigma, rel=1e-6)
-
-
-def test_an_interval_stays_between_0_and_1_and_knows_nothing_without_pictures():
-    low, share, high = pictures.wilson(torch.tensor([0, 10, 0]), torch.tensor([10, 10, 0]))
-    assert (low >= 0).all() and (high <= 1).all()
-    assert low.tolist()[2] == 0 and high.tolist()[2] == 1
-    assert high[0] > 0.2 and low[1] < 0.8
-
-
 def test_per_class_says_whether_worst_and_best_can_be_told_apart():
     far = pictures.per_class(torch.tensor([[95, 5], [50, 50]]), ("a", "b")).caption
     near = pictures.per_class(torch.tensor([[9, 1], [2, 8]]), ("a", "b")).caption
     assert "intervals do not overlap" in far and "intervals overlap" in near
-    empty = pictures.per_class(torch.tensor([[9, 1], [0, 0]]), ("a", "b"))
-    assert "b: 0.00 (0.00 to 1.00)" in empty.caption
 
 
 def test_the_ladder_names_its_largest_and_smallest_step():
@@ -84,6 +65,15 @@ def test_the_ladder_names_its_largest_and_smallest_step():
     assert "16 times" in figure.caption or "17 times" in figure.caption
     assert "largest step: c (× 10); the smallest: d (× 1.1)" in figure.caption
     assert "a: 10 pictures" in pictures.ladder([("a", 10.0)]).caption
+
+
+def test_a_class_without_pictures_has_the_whole_bar():
+    counts = torch.tensor([[8, 2, 0], [0, 0, 0], [1, 0, 9]])
+    figure = pictures.per_class(counts, ("a", "b", "c"))
+    assert "b: no picture; c: 0.90 (0.60 to 0.98). These two intervals overlap" in figure.caption
+    axis, = figure.axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["b", "a", "c"]
+    assert axis.collections[0].get_segments()[0][:, 0].tolist() == [0, 1]
 
 
 def test_the_recipe_table_has_one_line_a_recipe_and_data_set():

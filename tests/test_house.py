@@ -12,9 +12,10 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGE = PROJECT / "resnet_lesson"
-LAYERS = ("convolution", "blocks", "augment", "models", "idx", "data", "checkpoints", "speed",
-          "settings", "history", "evaluation", "training", "recipes", "distributed", "parity",
-          "mutants", "measure", "lesions", "experiments", "figures", "panels", "exercises")
+LAYERS = ("convolution", "intervals", "blocks", "augment", "models", "idx", "data", "checkpoints",
+          "speed", "settings", "history", "evaluation", "training", "recipes", "distributed",
+          "parity", "mutants", "measure", "lesions", "experiments", "figures", "panels",
+          "exercises")
 SAME_LEVEL = [{"data", "models"}, {"idx", "models"}, {"blocks", "augment"},
               {"checkpoints", "speed"}, {"history", "evaluation"}, {"measure", "lesions"},
               {"measure", "parity", "distributed"}, {"measure", "mutants"},

@@ -8,18 +8,11 @@ from IPython.display import display
 
 from resnet_lesson import figures
 from resnet_lesson.experiments import comparison, sweep
-from resnet_lesson.experiments.comparison import (
-    GUESSING,
-    KINDS,
-    PUBLISHED,
-    listed,
-    signed,
-    span,
-    t_interval,
-    wilson,
-)
+from resnet_lesson.experiments.comparison import GUESSING, KINDS, PUBLISHED
+from resnet_lesson.experiments.conclusions import listed, signed, span
 from resnet_lesson.experiments.gradients import FACTOR, short
 from resnet_lesson.figures.gradients import COLORS, LINES, MARKERS
+from resnet_lesson.intervals import t_interval, wilson
 
 
 def say(text):

@@ -8,7 +8,7 @@ import torch
 
 from resnet_lesson import figures
 from resnet_lesson.figures import COLORS, DASHES, new_figure
-from resnet_lesson.figures.training import wilson
+from resnet_lesson.intervals import wilson
 
 MARKERS = {"residual": "o", "plain": "s"}
 NEAR = 0.05  # an accuracy is called close to another within five points
@@ -273,5 +273,6 @@ def reliability(answers, bins=10):
 
 
 def _interval(rights, total):
-    rights = torch.tensor(rights)
-    return [ends.tolist() for ends in wilson(rights, torch.full_like(rights, total))]
+    """Return the lows, the shares and the highs of several counts, each as a list."""
+    found = [wilson(right, total) for right in rights]
+    return [[getattr(one, name) for one in found] for name in ("low", "middle", "high")]

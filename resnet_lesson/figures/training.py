@@ -2,8 +2,8 @@
 
 import torch
 
-from resnet_lesson.experiments.comparison import t_interval
 from resnet_lesson.figures import COLORS, DASHES, new_figure, style
+from resnet_lesson.intervals import t_interval, wilson
 
 
 def examples(split, per_class=6):
@@ -205,34 +205,20 @@ def per_class(counts, classes):
         counts: the confusion matrix, shape (classes, classes), true class by row.
         classes: their names.
     """
-    low, middle, high = wilson(counts.diagonal(), counts.sum(1))
-    order = middle.argsort().tolist()
+    found = [wilson(int(right), int(total))
+             for right, total in zip(counts.diagonal(), counts.sum(1), strict=True)]
+    order = sorted(range(len(found)), key=lambda i: (found[i].count > 0, found[i].middle))
+    low, middle, high, _ = zip(*(found[i] for i in order), strict=True)
     figure, axis = new_figure(size=(9.5, 5))
     with style():
-        axis.hlines(range(len(order)), low[order].tolist(), high[order].tolist(),
-                    color=COLORS["test"])
-        axis.plot(middle[order].tolist(), range(len(order)), "o", color=COLORS["test"])
+        axis.hlines(range(len(order)), low, high, color=COLORS["test"])
+        axis.plot(middle, range(len(order)), "o", color=COLORS["test"])
         axis.set_yticks(range(len(order)), [classes[i] for i in order])
         axis.set_xlabel("share of the class that is right")
-    worst, best = order[0], order[-1]
-    apart = "do not overlap" if high[worst] < low[best] else "overlap"
-    figure.caption = (
-        f"Dots are measured, bars are 95 % intervals. {classes[worst]}: {middle[worst]:.2f} "
-        f"({low[worst]:.2f} to {high[worst]:.2f}); {classes[best]}: {middle[best]:.2f} "
-        f"({low[best]:.2f} to {high[best]:.2f}). These two intervals {apart}.")
+    apart = "do not overlap" if low[-1] > high[0] else "overlap"
+    worst, best = (
+        f"{classes[i]}: {found[i].middle:.2f} ({found[i].low:.2f} to {found[i].high:.2f})"
+        if found[i].count else f"{classes[i]}: no picture" for i in (order[0], order[-1]))
+    figure.caption = (f"Dots are measured, bars are 95 % intervals. {worst}; {best}. "
+                      f"These two intervals {apart}.")
     return figure
-
-
-def wilson(right, total, z=1.96):
-    """Return (low, share, high): the 95 % interval of a share (Wilson 1927) around right / total.
-
-    ``right`` and ``total`` are tensors of counts of equal shape. Where ``total`` is 0 nothing is
-    known, and the interval goes from 0 to 1.
-    """
-    n = total.clamp(min=1).double()
-    share = right / n
-    center = (share + z ** 2 / (2 * n)) / (1 + z ** 2 / n)
-    half = z / (1 + z ** 2 / n) * (share * (1 - share) / n + z ** 2 / (4 * n ** 2)).sqrt()
-    unseen = total == 0
-    low, high = (center - half).clamp(min=0), (center + half).clamp(max=1)
-    return low.masked_fill(unseen, 0.0), share, high.masked_fill(unseen, 1.0)

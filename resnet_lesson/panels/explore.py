@@ -9,10 +9,12 @@ import numpy as np
 
 from resnet_lesson import experiments
 from resnet_lesson.experiments import comparison, sweep
-from resnet_lesson.experiments.comparison import KINDS, listed, signed
+from resnet_lesson.experiments.comparison import KINDS
+from resnet_lesson.experiments.conclusions import listed, signed
 from resnet_lesson.experiments.gradients import short
 from resnet_lesson.figures import GREY
 from resnet_lesson.figures.gradients import COLORS, LINES, MARKERS
+from resnet_lesson.intervals import Interval, t_interval
 from resnet_lesson.panels.base import FigurePanel
 
 STUDIES = {"batch norm": "depth", "none": "no-norm"}
@@ -50,7 +52,7 @@ class View(NamedTuple):
     by_rate: dict
     chosen: dict
     edges: dict
-    paired: comparison.Interval
+    paired: Interval
     limits: tuple
 
 
@@ -283,7 +285,7 @@ def _paired(there, study, depth, here, column):
     differences = [getattr(plain[seed], column) - getattr(residual[seed], column)
                    for seed in sorted(set(plain) & set(residual))]
     differences = [value for value in differences if math.isfinite(value)]
-    return comparison.t_interval(differences) if differences else None
+    return t_interval(differences) if differences else None
 
 
 def _norm(norm):

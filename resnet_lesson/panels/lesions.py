@@ -7,11 +7,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import ipywidgets as widgets
-import torch
 
 from resnet_lesson import data, figures, lesions
 from resnet_lesson.experiments import small_pair
-from resnet_lesson.figures.training import wilson
+from resnet_lesson.intervals import wilson
 from resnet_lesson.panels.base import DrawingPanel, svg
 
 ARMS = ("residual", "plain")
@@ -191,8 +190,7 @@ class Lesions(DrawingPanel):
                 right = evaluator.right(off, pair)
             except ValueError as error:
                 trouble = str(error)
-            low, share, high = (end.item() for end in wilson(torch.tensor([right or 0]),
-                                                             torch.tensor([total])))
+            low, share, high, _ = wilson(right or 0, total)
             readings[arm] = Reading(tuple(places), right, low, share, high, intact, trouble)
         return readings
 

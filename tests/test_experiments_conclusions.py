@@ -1,0 +1,115 @@
+"""Sentences about the sweep: made-up rows with a known answer give the words for it."""
+
+import pytest
+
+from resnet_lesson.experiments import conclusions, sweep
+from tests.test_experiments_comparison import GAPS, made_up
+
+PLANNED = sum(2 * max(len(study.rates_at(depth)), 1) * len(study.seeds)
+              for study in sweep.STUDIES.values() for depth in study.depths)
+
+
+def line(text, *words):
+    found = [line for line in text.split("\n") if all(word in line for word in words)]
+    assert len(found) == 1, (words, text)
+    return found[0]
+
+
+def test_the_conclusion_says_where_arms_tie_and_where_a_gap_opens():
+    text = conclusions.conclusion(made_up(GAPS))
+    small = line(text, "6n + 2 kind")
+    gap, tie = small.split("; ")
+    assert "a gap for the shortcut at 20 layers +0.100 (" in gap and "56 layers +0.400 (" in gap
+    assert tie.startswith("a tie at 8 layers ") and "5 seeds" in tie
+    narrow = line(text, "ImageNet kind, narrow (16 to 128 channels) on 28×28 pixels")
+    assert "gap for the shortcut at 34 layers" in narrow and "a tie at 18 layers" in narrow
+    assert "the same pattern: a tie at 18, a gap for the shortcut at 34" in text
+    assert "the deeper one fits its own training pictures worse" in line(
+        text, "Plain, 56 against 20 layers")
+    assert "no difference is shown" in line(text, "Residual, 56 against 20 layers")
+    assert line(text, "In short").startswith(
+        "In short, with batch norm and equally many steps: plain networks fit their training "
+        "pictures worse than residual ones at 20, 32, 56 and 34; the two tie at 8 and 18 layers.")
+    assert "a tie is not proof" in text and "for more epochs" in text
+
+
+def test_a_reversed_table_gives_the_reversed_conclusion():
+    text = conclusions.conclusion(made_up({depth: -gap for depth, gap in GAPS.items()}, base=0.6))
+    assert "gap against the shortcut at 20 layers −0.100" in text
+    assert "gap for the shortcut" not in text.replace("He et al.", "")
+    assert "another pattern: a tie at 18, a gap against it at 34" in text
+    assert "the deeper one fits its training pictures better" in line(text, "Plain, 56 against 20")
+    assert "plain networks fit" not in text and "own training pictures worse" not in text
+    assert "residual networks fit theirs worse at 20, 32, 56 and 34 layers" in text
+
+
+def test_all_ties_claim_no_gap():
+    text = conclusions.conclusion(made_up(dict.fromkeys(GAPS, 0.0)))
+    assert "a tie at 8 layers" in text and "gap for the shortcut at" not in text
+    assert "gap against" not in text
+    assert "no difference is shown" in line(text, "Plain, 56 against 20 layers")
+    assert "another pattern: a tie at 18, a tie at 34" in text
+
+
+def test_two_arms_that_only_guess_are_no_tie():
+    found = made_up({8: 0.0, 20: 0.0}, "no-norm", base=0.5) + made_up(
+        {32: 0.0}, "no-norm", base=0.88) + made_up({56: 0.08}, "no-norm", base=0.82)
+    said = line(conclusions.conclusion(found), "no norm, 6n + 2 kind")
+    gap, tie, nothing = said.split("; ")
+    assert "a gap for the shortcut at 56 layers" in gap, "one arm that learns is enough"
+    assert tie.startswith("a tie at 8 layers") and "20 layers" in tie and "32" not in tie
+    assert nothing.startswith("nothing to compare, since both arms only guess, at 32 layers")
+
+
+def test_missing_studies_and_runs_are_named():
+    text = conclusions.conclusion(made_up({20: 0.1}))
+    assert "no pair of runs is recorded: no-norm, digits and full" in text
+    assert f"Not complete: 30 of {PLANNED} planned runs" in text
+    assert "He et al." not in text and "against 20 layers" not in text and "ImageNet" not in text
+    assert "full" not in line(conclusions.conclusion(made_up(GAPS)), "Not shown, since").split(
+        ":")[0]
+
+
+def test_no_rows_and_single_seeds_still_give_true_words():
+    empty = conclusions.conclusion([])
+    assert f"Not complete: 0 of {PLANNED}" in empty and "gap" not in empty
+    one = conclusions.conclusion(made_up(GAPS, seeds=1))
+    assert "too few seeds at 8 layers +0.004 (one seed, no interval)" in one
+    assert "a gap" not in one and "a tie at" not in one and "He et al." not in one
+    assert "nothing can be said from one seed" in line(one, "Plain, 56 against 20")
+    one_arm = [found for found in made_up(GAPS) if found["arm"] == "plain"]
+    assert "gap" not in conclusions.conclusion(one_arm)
+
+
+def test_full_and_no_norm_get_their_own_lines():
+    rows = made_up(GAPS) + made_up({20: 0.0, 56: 0.3}, "full", rates=(0.03,), seeds=3)
+    rows += made_up({8: -0.2}, "no-norm", base=0.5)
+    text = conclusions.conclusion(rows)
+    full = line(text, "55,000 pictures, 1 epoch), batch norm")
+    assert "gap for the shortcut at 56 layers +0.300" in full and "a tie at 20" in full
+    assert "worse" in line(text, "Full set, plain, 56 against 20 layers")
+    assert "gap against the shortcut at 8 layers" in line(text, "no norm, 6n + 2 kind")
+    assert "Diverged" not in text
+    for row in rows:
+        row["diverged"] = int(row["study"] == "no-norm" and row["arm"] == "plain")
+    assert line(conclusions.conclusion(rows), "Diverged") == (
+        "Diverged at a best rate: plain, no norm, at 8 layers (5 of 5).")
+
+
+def test_best_rates_at_the_end_of_their_grid_are_named():
+    inside = conclusions.conclusion(made_up(GAPS))
+    assert "end of their grid" not in inside
+    at_end = conclusions.conclusion(made_up(GAPS, rates=(0.003, 0.01)))
+    assert ("residual at 8, 20, 32, 56, 18 and 34 layers (0.01, the highest)"
+            in line(at_end, "end of their grid"))
+
+
+@pytest.mark.parametrize(("value", "words"), [(0.1234, "+0.123"), (-0.1, "−0.100"), (0, "+0.000")])
+def test_differences_are_written_with_their_sign(value, words):
+    assert conclusions.signed(value) == words
+
+
+@pytest.mark.parametrize(("items", "words"), [([], ""), ([8], "8"), ([8, 20], "8 and 20"),
+                                              ([8, 20, 32], "8, 20 and 32")])
+def test_lists_in_words(items, words):
+    assert conclusions.listed(items) == words
