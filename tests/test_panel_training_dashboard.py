@@ -15,7 +15,8 @@ from PIL import Image
 from resnet_lesson import data, figures, models, training
 from resnet_lesson.panels import training_dashboard as module
 from resnet_lesson.panels.picture import rgb
-from resnet_lesson.panels.training_dashboard import BUDGET, LIMIT, Run, TrainingDashboard
+from resnet_lesson.panels.run import BUDGET, LIMIT, PAUSE, Run, Throttle
+from resnet_lesson.panels.training_dashboard import TrainingDashboard
 from resnet_lesson.training import History, Progress
 
 
@@ -323,20 +324,20 @@ def test_drawing_stays_within_its_share(panel, cost, step, steps, validation, mo
 
 
 def test_calls_without_a_drawing_count_too(panel, monkeypatch):
-    run, add, calls = Training(5, 400, 0.01, 0.1), module.Run.add, []
+    run, add, calls = Training(5, 400, 0.01, 0.1), Run.add, []
 
     def slow(self, progress, now):
         add(self, progress, now)
         calls.append(now)
         run.clock.now += 1e-4
-    monkeypatch.setattr(module.Run, "add", slow)
+    monkeypatch.setattr(Run, "add", slow)
     times, elapsed = drawings(panel, run, 0.01, monkeypatch)
     between = len(times) - 2
     assert between > 5 and between * 0.01 + len(calls) * 1e-4 <= LIMIT * elapsed
 
 
 def test_without_the_share_it_would_be_slower(monkeypatch, panel):
-    monkeypatch.setattr(module.Throttle, "allows", lambda *any: True)
+    monkeypatch.setattr(Throttle, "allows", lambda *any: True)
     times, elapsed = drawings(panel, Training(2, 100, 0.05, 0.5), 0.03, monkeypatch)
     assert len(times) * 0.03 > 10 * LIMIT * elapsed
 
@@ -345,8 +346,8 @@ def test_it_draws_twice_a_second_at_most_and_at_every_end_of_an_epoch(monkeypatc
     times, elapsed = drawings(panel, Training(5, 100, 0.1, 1.0), 0.001, monkeypatch)
     for epoch in range(1, 6):
         assert min(abs(np.array(times) - 100 - 11 * epoch)) < 0.3
-    assert sum(np.diff(times) < module.PAUSE) <= 5  # only an end of an epoch comes sooner
-    assert len(times) > elapsed / module.PAUSE / 2
+    assert sum(np.diff(times) < PAUSE) <= 5  # only an end of an epoch comes sooner
+    assert len(times) > elapsed / PAUSE / 2
     assert BUDGET < LIMIT <= 0.02
 
 
