@@ -49,6 +49,11 @@ class Split:
 
     def __post_init__(self):
         """Refuse what would only fail later, inside a layer."""
+        for name in ("images", "labels"):
+            if not isinstance(getattr(self, name), torch.Tensor):
+                raise ValueError(f"{name} must be a tensor, got "
+                                 f"{type(getattr(self, name)).__name__}; convert with "
+                                 f"torch.as_tensor({name})")
         if self.images.ndim != 4:
             raise ValueError(
                 "images need the shape (N, channels, height, width), got "
@@ -104,8 +109,7 @@ class Split:
                 happens to a picture depends on the generator's seed and on its batch, not on
                 ``skip``.
         """
-        if not (isinstance(batch_size, int) and batch_size > 0):
-            raise ValueError(f"batch_size must be a whole number above 0, got {batch_size!r}")
+        check_batch_size(batch_size)
         if augment is not None and generator is None:
             raise ValueError("augment needs a generator, which fixes its chance; give "
                              "torch.Generator().manual_seed(0)")
@@ -119,6 +123,12 @@ class Split:
                 chance = torch.Generator().manual_seed(generator.initial_seed() + position)
                 images = augment(images, chance)
             yield _scaled(images, size), self.labels.index_select(0, indices)
+
+
+def check_batch_size(batch_size):
+    """Refuse what is no whole number above 0."""
+    if not (isinstance(batch_size, int) and batch_size > 0):
+        raise ValueError(f"batch_size must be a whole number above 0, got {batch_size!r}")
 
 
 def _scaled(images, size):

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from resnet_lesson.data import check_batch_size
 from resnet_lesson.speed import PLAIN, pick_device
 
 
@@ -36,8 +37,10 @@ def predict(model, split, *, batch_size=512, size=None, device="auto", arrangeme
     appears where it takes longer than two seconds.
 
     Raises:
-        ValueError: an empty split, logits for fewer classes than it has, or other ``crops``.
+        ValueError: an empty split, logits for fewer classes than it has, a ``batch_size`` that is
+            no whole number above 0, or other ``crops``.
     """
+    check_batch_size(batch_size)
     if crops not in (1, 10):
         raise ValueError(f"crops must be 1 (the picture itself) or 10 (ten_crops), got {crops!r}")
     if len(split) == 0:
@@ -71,9 +74,14 @@ def ten_crops(X, margin=1):
     both ways; the last five views are the mirror images of the first five. Each view has the
     shape of X, (N, C, H, W).
 
+    Raises:
+        ValueError: ``margin`` is below 0.
+
     Source:
         Krizhevsky et al. 2012, section 4.1; He et al. 2016, section 4.1 ("10-crop testing").
     """
+    if margin < 0:
+        raise ValueError(f"margin must be at least 0 pixels, got {margin}")
     height, width = X.shape[-2:]
     wide = F.pad(X, [margin] * 4)
     far = 2 * margin

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load
 
 from resnet_lesson import checkpoints
@@ -62,12 +63,19 @@ class History:
 
         Raises:
             FileNotFoundError: the folder holds no run.
+            ValueError: one of its files is damaged, or no training run's.
         """
         folder = Path(folder)
         if not (folder / "history.json").exists():
             raise FileNotFoundError(f"{folder} holds no training run (no history.json in it); "
                                     "give the folder that was passed to fit as checkpoint")
-        history = cls(**json.loads((folder / "history.json").read_text()))
-        if (folder / "best.safetensors").exists():  # read whole: a mapped file stays locked
-            history.best_weights = load((folder / "best.safetensors").read_bytes())
+        path = folder / "history.json"
+        try:
+            history = cls(**json.loads(path.read_text()))
+            path = folder / "best.safetensors"
+            if path.exists():  # read whole: a mapped file stays locked
+                history.best_weights = load(path.read_bytes())
+        except (ValueError, TypeError, SafetensorError) as error:
+            raise ValueError(f"{path} cannot be read ({type(error).__name__}): it is damaged, or "
+                             "no training run's; start anew with resume=False") from None
         return history

@@ -245,8 +245,8 @@ def measure(results, options, rounds=None, limit=LIMIT, progress=True, peak=peak
             try:
                 with closing(result.figure.rounds(options, result.notes)) as pairs:
                     for pair in pairs:
+                        result.peaks.append(peak())   # first: a round without one is none
                         result.rounds.append(pair)
-                        result.peaks.append(peak())
                         done = len(result.rounds)
                         bar.update(share / wanted)
                         late = clock() + (clock() - start) / done > stop

@@ -10,6 +10,9 @@ from resnet_lesson.speed import Arrangement
 
 def checked(settings, splits):
     """Return the settings as plain numbers, with the data added, or refuse them in words."""
+    if not (hasattr(splits, "train") and hasattr(splits, "validation")):
+        raise ValueError("splits must hold train and validation, as data.load_fashion_mnist "
+                         f"returns them; got a {type(splits).__name__}")
     for name in ("epochs", "batch_size"):
         if not _whole(settings[name]) or settings[name] < 1:
             raise ValueError(f"{name} must be a whole number above 0, got {settings[name]!r}")

@@ -19,6 +19,8 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from resnet_lesson.data import check_batch_size
+
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 WIDE = 128         # in_channels from which the weight gradient as a matrix product pays
 PROBE_BATCH = 64   # pictures in a probe's step
@@ -122,7 +124,13 @@ def probe(model, X, y, *, arrangements=ARRANGEMENTS, repeats=3, progress=True):
                 found[arrangement] = (float("nan"), float("nan"), str(error).split("\n")[0])
                 bar.update(repeats + 1)
                 continue
-            reference = reference or (logits, gradient)
+            if arrangement == arrangements[0]:
+                reference = logits, gradient
+            if reference is None:
+                found[arrangement] = (float("nan"), float("nan"), "nothing to compare it with: "
+                                      f"{arrangements[0]} failed")
+                bar.update(repeats + 1)
+                continue
             found[arrangement] = _compare(logits, gradient, *reference)
             seconds[arrangement] = first
             bar.update()
@@ -179,7 +187,11 @@ def step_seconds(model, split, *, batch_size=128, size=None, repeats=2, device="
 
     A copy of the model is trained, so that the model itself stays as it is. The first step, which
     is slower, is not counted; the fastest of ``repeats`` is. Other arguments as in ``fit``.
+
+    Raises:
+        ValueError: ``batch_size`` is no whole number above 0.
     """
+    check_batch_size(batch_size)
     device = pick_device(device)
     model = copy.deepcopy(model).to(device, memory_format=arrangement.memory_format).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
@@ -200,8 +212,8 @@ def estimate(model, split, *, epochs, batch_size=128, **options):
 
     ``options`` as in ``step_seconds``. Validation is not counted; it adds a few percent.
     """
-    steps = epochs * math.ceil(len(split) / batch_size)
-    return Estimate(step_seconds(model, split, batch_size=batch_size, **options), steps)
+    seconds = step_seconds(model, split, batch_size=batch_size, **options)
+    return Estimate(seconds, epochs * math.ceil(len(split) / batch_size))
 
 
 class Estimate(NamedTuple):
@@ -235,9 +247,20 @@ def duration(seconds):
 
 
 def pick_device(device="auto"):
-    """Return a ``torch.device``: a GPU where there is one, for ``"auto"``."""
+    """Return a ``torch.device``: a GPU where there is one, for ``"auto"``.
+
+    Raises:
+        ValueError: a device that is not there, or no device at all.
+    """
     if device != "auto":
-        return torch.device(device)
+        try:
+            chosen = torch.device(device)
+            torch.empty(0, device=chosen)
+        except (RuntimeError, AssertionError, TypeError) as error:
+            why = str(error).split("\n")[0][:120]
+            raise ValueError(f'device {device!r} cannot be used here ({why}); use device="auto" '
+                             'or "cpu"') from None
+        return chosen
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

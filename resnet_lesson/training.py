@@ -1,5 +1,6 @@
 """Training: one loop, short enough to read, that loses nothing when it stops."""
 
+import copy
 import math
 import signal
 import sys
@@ -74,8 +75,9 @@ def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_d
             1992). What is validated, kept as best and, at the end, left in the model is then that
             average; it forgets faster in the first steps.
         size: side in pixels to resize the pictures to; ``None`` keeps them as they are.
-        seed: fixes the order of the pictures and their changes. (The weights are drawn before, by
-            the model.)
+        seed: fixes the order of the pictures and their changes. What the model itself draws, its
+            weights and dropout, comes from torch's generator: ``torch.manual_seed`` fixes that,
+            and a resumed run goes on with its state.
         checkpoint: folder for history, best weights and the state to resume from. Unless
             ``resume``, a run that is there already is moved to ``<folder>.previous``, in place
             of one that may be there from before.
@@ -89,7 +91,8 @@ def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_d
         progress: show a bar with the time left, and say so where the run was stopped.
 
     Raises:
-        ValueError: a setting that makes no sense, or one that differs from the resumed run's.
+        ValueError: a setting that makes no sense or differs from the resumed run's, a last batch
+            of one picture that batch norm cannot take, or a file of the resumed run is damaged.
         FileNotFoundError: ``resume`` without a run in ``checkpoint``.
         RuntimeError: the loss is no longer a number, or the checkpoint cannot be written.
     """
@@ -98,23 +101,28 @@ def fit(model, splits, *, epochs, batch_size=128, lr=0.1, momentum=0.9, weight_d
                 "label_smoothing": label_smoothing, "augment": augment, "average": average,
                 "size": size, "seed": seed, "arrangement": arrangement}
     settings = checked(settings, splits)
-    device, home = pick_device(device), device_of(model)
-    if arrangement == "auto":
-        model.to(device)
-        settings["arrangement"] = _choose(model, splits, settings, checkpoint, resume, progress)
-    arrangement = Arrangement(**settings["arrangement"])
-    model.to(device, memory_format=arrangement.memory_format)
-    optimizer = torch.optim.SGD(model.parameters(), lr=settings["lr"], nesterov=bool(nesterov),
-                                momentum=settings["momentum"],
-                                weight_decay=settings["weight_decay"])
-    run = _Run(model, optimizer, settings, checkpoint, resume)
+    if resume and checkpoint is None:
+        raise ValueError("resume=True needs checkpoint, the folder of the run to go on with")
+    if checkpoint is not None and not resume:
+        checkpoints.check(Path(checkpoint))
+    device, home, run = pick_device(device), device_of(model), None
     try:
+        model.to(device)
+        _check_last_batch(model, splits, settings)
+        if arrangement == "auto":
+            settings["arrangement"] = _choose(model, splits, settings, checkpoint, resume, progress)
+        arrangement = Arrangement(**settings["arrangement"])
+        model.to(device, memory_format=arrangement.memory_format)
+        optimizer = torch.optim.SGD(model.parameters(), lr=settings["lr"], nesterov=bool(nesterov),
+                                    momentum=settings["momentum"],
+                                    weight_decay=settings["weight_decay"])
+        run = _Run(model, optimizer, settings, checkpoint, resume)
         with speed.arranged(model, arrangement):
             _train(run, splits, device, arrangement, watch or (lambda progress: False), progress)
         if run.average is not None and not run.history.interrupted:
             model.load_state_dict(run.average.module.state_dict())
     except BaseException as error:
-        error.history = run.history
+        error.history = run.history if run else History(settings, interrupted=True)
         raise
     finally:
         model.to(home, memory_format=torch.contiguous_format)
@@ -129,6 +137,7 @@ def _train(run, splits, device, arrangement, watch, progress):
                                           "label_smoothing", "augment"))
     augment = augment and Augment(**augment)
     steps = math.ceil(len(splits.train) / batch_size)
+    history.interrupted = True   # until the last epoch has ended
     with (_stop_after_step() as stop,
           tqdm(total=epochs * steps, initial=run.epoch * steps + run.step, file=sys.stdout,
                unit="step", desc="training", mininterval=0.5, disable=not progress) as bar):
@@ -245,7 +254,7 @@ class _Run:
             return
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
                  "average": None if self.average is None else self.average.state_dict(),
-                 "history": self.history.rows(),
+                 "history": self.history.rows(), "random": checkpoints.random_state(),
                  **{key: getattr(self, key) for key in self._COUNTERS}}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -257,15 +266,14 @@ class _Run:
             checkpoints.replace(self.folder / "state.pt",
                                 lambda partial: torch.save(state, partial))
             self.history.save(self.folder / "history.json")
-        except OSError as error:
-            raise RuntimeError(f"cannot write the checkpoint to {self.folder} ({error}); give "
+        except checkpoints.FAILURES as error:
+            why = str(error).split("\n")[0]
+            raise RuntimeError(f"cannot write the checkpoint to {self.folder} ({why}); give "
                                "another folder as checkpoint, or free some space") from None
 
     _COUNTERS = ("epoch", "step", "seconds", "examples", "loss_sum", "correct")
 
     def _load(self, settings):
-        if self.folder is None:
-            raise ValueError("resume=True needs checkpoint, the folder of the run to go on with")
         best_weights = History.load(self.folder).best_weights
         try:
             state = torch.load(self.folder / "state.pt", weights_only=True, map_location="cpu")
@@ -279,8 +287,11 @@ class _Run:
                 raise ValueError(f"the run in {self.folder} was started with {key}={before!r}, "
                                  f"now {key}={now!r}; resume with the same settings, or start "
                                  "anew with resume=False")
+        begun = state["epoch"] + (state["step"] > 0)
+        if settings["epochs"] < begun:
+            raise ValueError(f"the run in {self.folder} is in epoch {begun} already; epochs="
+                             f"{settings['epochs']} would end before; ask for {begun} or more")
         self.history.settings = settings
-        self.history.interrupted = False
         if _shapes(self.model.state_dict()) != _shapes(state["model"]):
             raise ValueError(f"the weights in {self.folder} belong to another network; resume "
                              "with the network that the run was started with")
@@ -290,6 +301,7 @@ class _Run:
             self.average.load_state_dict(state["average"])
         for key in self._COUNTERS:
             setattr(self, key, state[key])
+        checkpoints.set_random_state(state.get("random"))
 
 
 def learning_rate(schedule, peak, step, steps):
@@ -308,6 +320,23 @@ def learning_rate(schedule, peak, step, steps):
     else:
         first, second, way = peak, peak / 25e4, (step - turn) / (last - turn)
     return second + (first - second) * (1 + math.cos(math.pi * way)) / 2
+
+
+def _check_last_batch(model, splits, settings):
+    """Refuse a last batch of one picture now if the network could not take it at its turn."""
+    count, batch_size = len(splits.train), settings["batch_size"]
+    if count == 1 or (count % batch_size or batch_size) > 1:
+        return
+    trial = copy.deepcopy(model).train()
+    with torch.no_grad(), torch.random.fork_rng():
+        X = splits.train.pixels(slice(2), settings["size"]).to(device_of(model))
+        trial(X)   # what else may be wrong with the pictures is said here
+        try:
+            trial(X[:1])
+        except ValueError:
+            raise ValueError(f"{count:,} pictures in batches of {batch_size} leave a last batch of "
+                             "one, of which batch norm cannot take a variance; take "
+                             f"batch_size={batch_size + 1}") from None
 
 
 def _choose(model, splits, settings, checkpoint, resume, progress):

@@ -243,6 +243,22 @@ def test_a_stop_prints_what_was_measured_so_far(monkeypatch, tmp_path, capsys):
     assert written["figures"][0]["median"] == 2 and written["machine"]["threads"] > 0
 
 
+def test_a_stop_while_the_peak_is_measured_keeps_the_figures_before(monkeypatch, tmp_path, capsys):
+    figures(monkeypatch, first=steady, second=steady)
+    path, peaks = tmp_path / "found.json", []
+
+    def peak():
+        peaks.append(flat())
+        if len(peaks) == 3:
+            raise KeyboardInterrupt
+        return peaks[-1]
+
+    assert bench.main(["--rounds", "2", "--json", str(path)], progress=False, peak=peak) == 130
+    assert "second: what second is was not measured. Stopped" in capsys.readouterr().out
+    written = json.loads(path.read_text(encoding="utf-8"))
+    assert [len(figure["rounds"]) for figure in written["figures"]] == [2, 0]
+
+
 def test_a_stop_while_the_pictures_are_read_is_no_traceback(monkeypatch, capsys):
     def stop(*arguments, **options):
         raise KeyboardInterrupt

@@ -81,6 +81,8 @@ def test_default_never_opens_a_connection(monkeypatch):
     (torch.zeros(4, 1, 28, 28, dtype=torch.uint8), torch.zeros(3).long(), r"\(3,\)"),
     (torch.zeros(4, 1, 28, 28, dtype=torch.uint8), torch.full((4,), 10), "between 0 and 9"),
     (torch.zeros(4, 1, 28, 28, dtype=torch.uint8), torch.zeros(4), "int64"),
+    (torch.zeros(4, 1, 28, 28, dtype=torch.uint8), [0] * 4, "labels must be a tensor, got list"),
+    (torch.zeros(4, 1, 28, 28).numpy(), torch.zeros(4).long(), r"torch.as_tensor\(images\)"),
 ])
 def test_a_split_refuses_what_does_not_fit(images, labels, words):
     with pytest.raises(ValueError, match=words):

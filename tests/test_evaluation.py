@@ -63,6 +63,15 @@ def test_other_crops_are_refused(few, crops):
         evaluation.predict(network(), few, crops=crops)
 
 
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda few: evaluation.predict(network(), few, batch_size=0), "batch_size must be"),
+    (lambda few: evaluation.predict(network(), few, batch_size=None), "batch_size must be"),
+    (lambda few: evaluation.ten_crops(few.pixels(slice(2)), -1), "margin must be at least 0")])
+def test_senseless_numbers_are_refused_in_words(few, call, words):
+    with pytest.raises(ValueError, match=words):
+        call(few)
+
+
 def test_confusion_counts_every_picture_in_its_place():
     labels = torch.randint(4, (500,))
     logits = torch.randn(500, 4)

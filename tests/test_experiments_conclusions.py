@@ -1,5 +1,7 @@
 """Sentences about the sweep: made-up rows with a known answer give the words for it."""
 
+import re
+
 import pytest
 
 from resnet_lesson.experiments import conclusions, sweep
@@ -59,6 +61,14 @@ def test_two_arms_that_only_guess_are_no_tie():
     assert "a gap for the shortcut at 56 layers" in gap, "one arm that learns is enough"
     assert tie.startswith("a tie at 8 layers") and "20 layers" in tie and "32" not in tie
     assert nothing.startswith("nothing to compare, since both arms only guess, at 32 layers")
+
+
+def test_every_interval_that_is_printed_counts_for_chance():
+    rows = made_up(GAPS) + made_up({20: 0.0, 56: 0.3}, "full", rates=(0.03,), seeds=3)
+    text = conclusions.conclusion(rows)
+    shown = len(re.findall(r"\([+−]\d\.\d+ to [+−]\d\.\d+, \d seeds\)", text))
+    assert shown == 6 + 2 + 4 + 2   # depths, and 56 − 20 and 34 − 18 for each arm; full as well
+    assert f"of {shown}, about {0.05 * shown:.1f} would miss" in line(text, "Chance")
 
 
 def test_missing_studies_and_runs_are_named():

@@ -185,6 +185,16 @@ def test_speed_and_time_left_are_what_the_clock_says(panel):
     assert numbers(panel)["epoch"] == "4 of 4" and numbers(panel)["took"] == "01:38"
 
 
+def test_an_epoch_of_one_step_has_a_speed_too(panel):
+    run = Training(epochs=10, steps=1, step_seconds=2.0, validation_seconds=5.0)
+    run.seen_by(panel)
+    run.go_on(panel.watch, 2)
+    assert math.isnan(panel.run.seconds_left)
+    run.go_on(panel.watch, 2)
+    assert panel.run.examples_per_second == pytest.approx(16)
+    assert panel.run.seconds_left == pytest.approx(8 * (2 + 5))
+
+
 def test_captions_before_during_and_after(panel):
     run = Training()
     run.seen_by(panel)

@@ -31,23 +31,79 @@ def test_every_recipe_takes_a_step(name):
     assert len(history.step_losses) == 1
 
 
-def test_a_recorded_recipe_is_resumable_and_never_doubled(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def short(monkeypatch):
+    """Two epochs of two steps, on 100 pictures that stand for whatever source is asked for."""
     mini = data.load_fashion_mnist("mini", quiet=True)
     part = data.Splits(*(split.take(slice(100)) for split in mini))
-    monkeypatch.setattr(data, "load_fashion_mnist", lambda source: part)
-    short = recipes.FAST._replace(options=recipes.FAST.options | {"epochs": 2})
-    monkeypatch.setitem(recorded.RECIPES, "fast", short)
+
+    def load(source):
+        return part._replace(train=data.Split(part.train.images, part.train.labels,
+                                              source=f"Fashion-MNIST {source}"))
+
+    monkeypatch.setattr(data, "load_fashion_mnist", load)
+    options = recipes.FAST.options | {"epochs": 2, "batch_size": 50, "arrangement": speed.PLAIN}
+    monkeypatch.setitem(recorded.RECIPES, "fast", recipes.FAST._replace(options=options))
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_recorded_recipe_is_never_doubled(short, tmp_path, capsys):
     out = tmp_path / "rows.csv"
-    for _ in range(2):
-        recorded.main(["fast", "0", "1", "--out", str(out), "--checkpoints", str(tmp_path)])
-    with out.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [(row["seed"], row["epoch"]) for row in rows] == [
-        ("0", "1"), ("0", "2"), ("1", "1"), ("1", "2")]
+    for source in ("mini", "full", "full"):   # the same seed on other data is another run
+        recorded.main(["fast", "0", "1", "--source", source, "--out", str(out), "--checkpoints",
+                       str(tmp_path)])
+    rows = rows_of(out)
+    assert [(row["data"][-4:], row["seed"], row["epoch"]) for row in rows] == [
+        (source, seed, epoch) for source in ("mini", "full") for seed in "01" for epoch in "12"]
     assert rows[0]["test_accuracy"] == "" and 0 <= float(rows[1]["test_accuracy"]) <= 1
     assert f"{float(rows[1]['test_accuracy']):.4f}" in capsys.readouterr().out
     with pytest.raises(ValueError, match="recipe must be one of book"):
-        recorded.train("slow", 0, part)
+        recorded.train("slow", 0, None)
+
+
+def test_a_recorded_recipe_goes_on_where_it_was_stopped(short, tmp_path, monkeypatch, capsys):
+    fit, steps = training.fit, []
+
+    def stopped(*arguments, **options):
+        def watch(progress):
+            steps.append(progress.step)
+            return len(steps) == 3   # the end of the first epoch, and no row yet
+        return fit(*arguments, watch=watch, **options)
+
+    whole, out = tmp_path / "whole.csv", tmp_path / "rows.csv"
+    recorded.main(["fast", "0", "--out", str(whole), "--checkpoints", str(tmp_path / "whole")])
+    arguments = ["fast", "0", "--out", str(out), "--checkpoints", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "fit", stopped)
+        recorded.main(arguments)
+    assert not out.exists() and len(steps) == 3
+    monkeypatch.setattr(training, "fit", lambda *a, **options: fit(
+        *a, watch=lambda progress: steps.append(progress.step), **options))
+    recorded.main(arguments)
+    assert len(steps) == 3 + 3, "the first epoch was not trained again"
+    for row, other in zip(rows_of(out), rows_of(whole), strict=True):
+        assert {name: value for name, value in row.items() if "second" not in name} == {
+            name: value for name, value in other.items() if "second" not in name}
+
+
+def test_what_cannot_be_recorded_ends_in_one_line(short, tmp_path, monkeypatch, capsys):
+    arguments = ["fast", "0", "--checkpoints", str(tmp_path), "--out"]
+    with pytest.raises(SystemExit):
+        recorded.main([*arguments, str(tmp_path / "nowhere" / "rows.csv")])
+    assert "its folder is missing" in capsys.readouterr().err
+    recorded.main([*arguments, str(tmp_path / "rows.csv")])
+    (tmp_path / "rows.csv").unlink()
+    changed = recorded.RECIPES["fast"]
+    monkeypatch.setitem(recorded.RECIPES, "fast",
+                        changed._replace(options=changed.options | {"lr": 0.5}))
+    with pytest.raises(SystemExit):
+        recorded.main([*arguments, str(tmp_path / "rows.csv")])
+    told = capsys.readouterr().err
+    assert "lr=0.2, now lr=0.5" in told and f"delete {tmp_path / 'fast-full-0'}" in told
 
 
 def test_ten_crops_are_recorded_beside_one_of_the_same_weights(monkeypatch):

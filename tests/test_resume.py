@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from resnet_lesson import checkpoints, data, models, training
+from resnet_lesson import data, models, training
 from resnet_lesson.augment import Augment
+from resnet_lesson.speed import Arrangement
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,13 @@ def network(seed=0):
 def equal(first, second):
     return all(torch.equal(a, b) for a, b in zip(
         first.state_dict().values(), second.state_dict().values(), strict=True))
+
+
+def dropping(seed=0):
+    """Return a network that draws random numbers in every step."""
+    inner = network(seed)
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Dropout(0.2), inner)
 
 
 class Interrupting(nn.Module):
@@ -53,14 +61,14 @@ class Interrupting(nn.Module):
 def test_an_interrupted_run_loses_nothing_and_resumes_exactly(splits, tmp_path, capsys, step):
     settings = {"epochs": 3, "batch_size": 100, "lr": 0.1, "average": 0.9, "nesterov": True,
                 "augment": Augment(shift=2, flip=True, erase=6), "label_smoothing": 0.1}
-    unbroken = Interrupting(network(), 0)
+    unbroken = Interrupting(dropping(), 0)
     whole = training.fit(unbroken, splits, **settings)
-    model = Interrupting(network(), step)
+    model = Interrupting(dropping(), step)
     history = training.fit(model, splits, checkpoint=tmp_path, **settings)
     assert history.interrupted == (step < 18)
     assert len(history.step_losses) == step and len(history.epochs) == step // 6
     assert ("resume=True" in capsys.readouterr().out) == history.interrupted
-    fresh = Interrupting(network(9), 0)
+    fresh = Interrupting(dropping(9), 0)
     resumed = training.fit(fresh, splits, checkpoint=tmp_path, resume=True, **settings)
     assert equal(fresh, unbroken)
     assert resumed.step_losses == whole.step_losses and not resumed.interrupted
@@ -113,6 +121,15 @@ def test_a_new_run_sets_the_earlier_one_aside(splits, tmp_path):
     assert training.History.load(tmp_path / "run.previous").epochs == first.epochs
 
 
+def test_what_was_set_aside_is_of_one_run(splits, tmp_path):
+    settings = {"epochs": 1, "batch_size": 200, "checkpoint": tmp_path / "run"}
+    training.fit(network(), splits, **settings)
+    training.fit(network(1), splits, **settings, watch=lambda progress: True)   # one step
+    training.fit(network(2), splits, **settings)   # sets the stopped one aside
+    previous = training.History.load(tmp_path / "run.previous")
+    assert len(previous.step_losses) == 1 and previous.best_weights is None
+
+
 @pytest.mark.parametrize(("change", "words"), [
     ({"lr": 0.2}, "lr=0.1, now lr=0.2"),
     ({"seed": 1}, "seed=0, now seed=1"),
@@ -134,20 +151,45 @@ def test_resuming_with_other_data_is_refused(splits, tmp_path):
         training.fit(network(), fewer, resume=True, **settings)
 
 
+def test_fewer_epochs_than_were_begun_are_refused(splits, tmp_path):
+    settings = {"batch_size": 200, "schedule": "constant", "checkpoint": tmp_path}
+    training.fit(network(), splits, epochs=4, **settings,
+                 watch=lambda progress: len(progress.history.step_losses) == 7)
+    with pytest.raises(ValueError, match="in epoch 3 already.* ask for 3 or more"):
+        training.fit(network(), splits, epochs=2, resume=True, **settings)
+    assert not training.fit(network(), splits, epochs=3, resume=True, **settings).interrupted
+
+
+def test_a_run_that_is_going_on_counts_as_interrupted(splits, tmp_path):
+    def watch(progress):
+        if not progress.step:
+            seen.append(training.History.load(tmp_path).interrupted)
+    seen = []
+    history = training.fit(network(), splits, epochs=2, batch_size=300, checkpoint=tmp_path,
+                           watch=watch)
+    assert seen == [True, True] and not history.interrupted
+    assert not training.History.load(tmp_path).interrupted
+
+
 def test_a_rate_from_numpy_can_be_resumed(splits, tmp_path):
     settings = {"epochs": 1, "batch_size": 200, "lr": np.float64(0.1), "checkpoint": tmp_path}
     training.fit(network(), splits, **settings)
     assert not training.fit(network(), splits, resume=True, **settings).interrupted
 
 
-@pytest.mark.parametrize("spoil", [lambda path: path.unlink(),
-                                   lambda path: path.write_bytes(b"broken"),
-                                   lambda path: path.write_bytes(path.read_bytes()[:1000])])
-def test_a_broken_state_is_named_with_a_remedy(splits, tmp_path, spoil):
+@pytest.mark.parametrize(("name", "spoil"), [
+    ("state.pt", lambda path: path.unlink()),
+    *((name, lambda path: path.write_bytes(b"broken"))
+      for name in ("state.pt", "history.json", "best.safetensors")),
+    ("state.pt", lambda path: path.write_bytes(path.read_bytes()[:1000])),
+    ("history.json", lambda path: path.write_bytes(path.read_bytes()[:100])),
+    ("history.json", lambda path: path.write_text('{"of": "another program"}')),
+    ("best.safetensors", lambda path: path.write_bytes(path.read_bytes()[:1000]))])
+def test_a_broken_file_is_named_with_a_remedy(splits, tmp_path, name, spoil):
     settings = {"epochs": 1, "batch_size": 600, "checkpoint": tmp_path}
     training.fit(network(), splits, **settings)
-    spoil(tmp_path / "state.pt")
-    with pytest.raises(ValueError, match="state.pt.* cannot be read .*resume=False"):
+    spoil(tmp_path / name)
+    with pytest.raises(ValueError, match=f"{name}.* cannot be read .*resume=False"):
         training.fit(network(), splits, resume=True, **settings)
 
 
@@ -177,13 +219,43 @@ def test_an_unwritable_checkpoint_is_named_before_the_first_step(splits, tmp_pat
     assert equal(model, network()) and not hasattr(error.value, "history")
 
 
-def test_a_disk_that_fills_up_leaves_the_history_reachable(splits, tmp_path, monkeypatch):
-    def full(path, write):
-        raise OSError(28, "No space left on device")
-    monkeypatch.setattr(checkpoints, "replace", full)
-    with pytest.raises(RuntimeError, match="No space left") as error:
-        training.fit(network(), splits, epochs=2, batch_size=100, checkpoint=tmp_path)
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit for the size of files")
+@pytest.mark.parametrize(("limit", "name"), [(2000, "best.safetensors"), (12_000, "state.pt")])
+def test_a_disk_that_fills_up_leaves_the_history_reachable(splits, tmp_path, limit, name):
+    import resource
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(RuntimeError, match="cannot write the checkpoint.*free some") as error:
+            training.fit(network(), splits, epochs=2, batch_size=100, checkpoint=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
     assert len(error.value.history.epochs) == 1 and error.value.history.best_weights
+    assert not (tmp_path / name).exists() and not list(tmp_path.glob("*.partial"))
+
+
+def test_nothing_is_probed_for_a_run_that_cannot_begin(splits, tmp_path, monkeypatch):
+    def probe(*arguments, **options):
+        raise AssertionError("probed")
+    monkeypatch.setattr(training.speed, "fastest", probe)
+    (tmp_path / "file").write_text("not a folder")
+    settings = {"epochs": 1, "arrangement": "auto"}
+    with pytest.raises(RuntimeError, match="cannot write the checkpoint"):
+        training.fit(network(), splits, checkpoint=tmp_path / "file" / "run", **settings)
+    with pytest.raises(ValueError, match="needs checkpoint"):
+        training.fit(network(), splits, resume=True, **settings)
+
+
+def test_a_refused_resume_leaves_the_model_in_the_usual_layout(splits, tmp_path):
+    settings = {"epochs": 1, "batch_size": 200, "checkpoint": tmp_path,
+                "arrangement": Arrangement(channels_last=True)}
+    training.fit(network(), splits, **settings)
+    model = network()
+    with pytest.raises(ValueError, match="lr"):
+        training.fit(model, splits, lr=0.5, resume=True, **settings)
+    assert all(p.is_contiguous() for p in model.parameters())
 
 
 def test_an_earlier_runs_folder_loses_nothing_else(splits, tmp_path):

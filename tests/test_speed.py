@@ -137,6 +137,30 @@ def test_a_type_that_the_device_lacks_is_reported_not_raised(batch, monkeypatch)
     assert speed.fastest(network(), *batch, repeats=1, progress=False).precision == "float32"
 
 
+def test_nothing_wins_without_a_float32_to_compare_it_with(batch, monkeypatch):
+    step = speed.step
+
+    def small_memory(model, optimizer, X, y, arrangement=PLAIN):
+        if arrangement == PLAIN:
+            raise RuntimeError("out of memory")
+        return step(model, optimizer, X, y, arrangement)
+
+    monkeypatch.setattr(speed, "step", small_memory)
+    timings = speed.probe(network(), *batch, progress=False)
+    assert all("out of memory" in one.why_not if one.arrangement == PLAIN else
+               "nothing to compare it with: float32 failed" in one.why_not for one in timings)
+    assert speed.fastest(network(), *batch, progress=False) == PLAIN
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5, None])
+def test_a_step_of_no_pictures_is_refused_in_words(batch_size):
+    split = data.load_fashion_mnist("mini", quiet=True).train
+    for measure in (speed.step_seconds, lambda *arguments, **options: speed.estimate(
+            *arguments, epochs=2, **options)):
+        with pytest.raises(ValueError, match="batch_size must be a whole number"):
+            measure(network(), split, batch_size=batch_size)
+
+
 def test_a_probe_needs_pictures():
     with pytest.raises(ValueError, match="at least one picture"):
         speed.probe(network(), torch.zeros(0, 1, 28, 28), torch.zeros(0).long())

@@ -102,7 +102,7 @@ def test_the_model_goes_to_the_device_and_comes_home(splits, monkeypatch):
     monkeypatch.setattr(model, "to", lambda *args, **kwargs: visited.append(args[0]) or to(
         *args, **kwargs))
     training.fit(model, splits, epochs=1, batch_size=600, device="cpu")
-    assert visited[0] == visited[-1] == torch.device("cpu") and len(visited) == 4
+    assert visited[0] == visited[-1] == torch.device("cpu") and len(visited) == 5
 
 
 @pytest.mark.parametrize(("setting", "words"), [
@@ -122,6 +122,31 @@ def test_the_model_goes_to_the_device_and_comes_home(splits, monkeypatch):
 def test_senseless_settings_are_refused(splits, setting, words):
     with pytest.raises(ValueError, match=words):
         training.fit(network(), splits, **{"epochs": 1} | setting)
+
+
+@pytest.mark.parametrize(("batch_size", "better"), [(599, 600), (1, 2)])
+def test_a_last_batch_of_one_is_refused_before_the_first_step(splits, batch_size, better):
+    few = splits._replace(train=splits.train.take(slice(600)))
+    model = models.small_resnet(8, widths=(4, 8, 8))   # two strides, seven by seven at the end
+    small = few._replace(train=data.Split(few.train.images[:, :, ::7, ::7], few.train.labels))
+    small = small._replace(validation=data.Split(few.validation.images[:, :, ::7, ::7],
+                                                 few.validation.labels))
+    with pytest.raises(ValueError, match=f"last batch of one.*batch_size={better}"):
+        training.fit(model, small, epochs=1, batch_size=batch_size)
+    if batch_size > 1:   # a map of several pixels has a variance
+        assert len(training.fit(network(), few, epochs=1,
+                                batch_size=batch_size).step_losses) == 2
+
+
+def test_one_split_instead_of_three_is_refused_in_words(splits):
+    with pytest.raises(ValueError, match="splits must hold train and validation.*got a Split"):
+        training.fit(network(), splits.train, epochs=1)
+
+
+@pytest.mark.parametrize("device", ["cuda:9", "gpu", "nothing", 3.5])
+def test_a_device_that_is_not_there_is_refused_in_words(splits, device):
+    with pytest.raises(ValueError, match='cannot be used here.*use device="auto"'):
+        training.fit(network(), splits, epochs=1, device=device)
 
 
 def test_pictures_of_the_wrong_shape_are_refused_in_words(splits):

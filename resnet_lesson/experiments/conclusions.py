@@ -65,7 +65,9 @@ def conclusion(rows):
             words = degradation(rows, "full", arm)[1]
             lines.append(f"Full set, {words[0].lower()}{words[1:]}")
     lines += [_kind(rows, "no-norm", kind) for kind in KINDS]
-    return "\n".join(line for line in [*lines, *_remarks(rows), *_not_shown(rows)] if line)
+    intervals = sum(line.count(" seeds)") for line in lines)   # as ``span`` writes them
+    return "\n".join(line for line in [*lines, *_remarks(rows), *_not_shown(rows, intervals)]
+                     if line)
 
 
 def _by_verdict(found, words, write):
@@ -133,8 +135,8 @@ def _remarks(rows):
             + [f"Diverged at a best rate: {'; '.join(lost)}."] * bool(lost))
 
 
-def _not_shown(rows):
-    """Say what these rows leave open."""
+def _not_shown(rows, intervals):
+    """Say what these rows leave open, and what so many intervals mean for chance."""
     lines, everything = [], results(rows)
     planned = sum(2 * max(len(study.rates_at(depth)), 1) * len(study.seeds)
                   for study in sweep.STUDIES.values() for depth in study.depths)
@@ -143,11 +145,10 @@ def _not_shown(rows):
     absent = [study for study in sweep.STUDIES if not all_paired(rows, study)]
     if absent:
         lines.append(f"Not shown, since no pair of runs is recorded: {listed(absent)}.")
-    count = sum(len(all_paired(rows, study)) for study in ("depth", "no-norm", "full"))
-    if count > 1:
-        lines.append(f"Chance: each interval is a 95 % one by itself; of {count}, about "
-                     f"{count * (1 - LEVEL):.1f} would miss.")
-    if count:
+    if intervals > 1:
+        lines.append(f"Chance: each interval is a 95 % one by itself; of {intervals}, about "
+                     f"{intervals * (1 - LEVEL):.1f} would miss.")
+    if any(all_paired(rows, study) for study in ("depth", "no-norm", "full")):
         lines.append("Not shown: what training for more epochs would do to these differences, or "
                      "other data, other optimisers and wider networks; and what causes them.")
     return [*lines, "Ties: a tie is not proof that two arms are equal. Anything inside its "

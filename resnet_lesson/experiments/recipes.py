@@ -59,11 +59,11 @@ def train(name, seed, splits, checkpoint=None):
 
 
 def recorded(table=TABLE):
-    """Return the set of (recipe, seed) that the table holds."""
+    """Return the set of (recipe, seed, data) that the table holds."""
     if not table.exists():
         return set()
     with table.open(newline="") as file:
-        return {(row["recipe"], int(row["seed"])) for row in csv.DictReader(file)}
+        return {(row["recipe"], int(row["seed"]), row["data"]) for row in csv.DictReader(file)}
 
 
 def main(arguments=None):
@@ -75,15 +75,20 @@ def main(arguments=None):
     parser.add_argument("--out", type=Path, default=TABLE)
     parser.add_argument("--checkpoints", type=Path, default=Path("runs/recipes"))
     options = parser.parse_args(arguments)
+    if not options.out.absolute().parent.is_dir():
+        parser.error(f"{options.out} cannot be written: its folder is missing")
     splits = load_or_end(parser, options.source)
     for seed in options.seeds:
-        if (options.recipe, seed) in recorded(options.out):
+        if (options.recipe, seed, splits.train.source) in recorded(options.out):
             continue
-        rows = train(options.recipe, seed, splits,
-                     options.checkpoints / f"{options.recipe}-{options.source}-{seed}")
+        folder = options.checkpoints / f"{options.recipe}-{options.source}-{seed}"
+        try:
+            rows = train(options.recipe, seed, splits, folder)
+        except (ValueError, RuntimeError) as error:
+            parser.error(f"{error} (to train from the start, delete {folder})")
         if rows is None:
             return
-        record(rows, options.out, ("recipe", "seed"), COLUMNS)
+        record(rows, options.out, ("recipe", "seed", "data"), COLUMNS)
         print(f"{options.recipe}, seed {seed}: test accuracy {rows[-1]['test_accuracy']:.4f}")
 
 

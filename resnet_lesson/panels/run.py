@@ -43,7 +43,7 @@ class Run:
                 self.examples_per_second = self.history.settings.get("batch_size", math.nan) * (
                     self.step - self._epoch_began[1]) / (now - self._epoch_began[0])
         if not self.step:
-            self._epoch_began = None
+            self._epoch_began = now, 0
         elif self._epoch_began is None:
             self._epoch_began = now, self.step
         self.now = now
