@@ -93,6 +93,7 @@ RIGHT = exercises.stage_parameters
     (lambda i, o, n: RIGHT(i, o, n) + 2 * n * o + o, "counted with a bias"),
     (lambda i, o, n: RIGHT(i, o, n) - 9 * i * o + 9 * o * o, "takes in_channels"),
     (lambda i, o, n: 17, "count 3·3·in·out"),
+    (lambda i, o, n: RIGHT(o // 2, o, n), "Perhaps"),   # never looks at in_channels
 ])
 def test_each_miscount_has_its_diagnosis(answer, diagnosis):
     verdict = exercises.parameters.check(answer)

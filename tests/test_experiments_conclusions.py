@@ -114,6 +114,20 @@ def test_best_rates_at_the_end_of_their_grid_are_named():
             in line(at_end, "end of their grid"))
 
 
+def test_a_grid_that_trained_nothing_has_no_best_rate_at_its_end():
+    rows = made_up(GAPS) + made_up({18: 0.0, 20: 0.2}, "no-norm", base=0.9, rates=(0.03, 0.1))
+    text = conclusions.conclusion(rows)
+    assert "No rate that was tried trained: " in text
+    assert "residual, no norm, at 20 and 18 layers" in line(text, "No rate that was tried trained")
+    assert "end of their grid" not in text
+
+
+def test_the_full_set_says_that_no_rate_was_searched_there():
+    rows = made_up(GAPS) + made_up({20: 0.0}, "full", rates=(0.03,), seeds=3)
+    assert "not searched here" in line(conclusions.conclusion(rows), "55,000 pictures")
+    assert conclusions.conclusion(rows).count("not searched here") == 1
+
+
 @pytest.mark.parametrize(("value", "words"), [(0.1234, "+0.123"), (-0.1, "−0.100"), (0, "+0.000")])
 def test_differences_are_written_with_their_sign(value, words):
     assert conclusions.signed(value) == words

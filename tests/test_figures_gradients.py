@@ -25,8 +25,8 @@ def texts(figure):
 def test_path_lengths_say_which_paths_are_most_and_which_carry_most():
     counts = [math.comb(8, k) for k in range(9)]
     figure = pictures.path_lengths(counts, measure.path_shares(8, 0.25), "eight")
-    assert "Of 256 paths most go through 4 of 8" in figure.caption
-    assert "most of the gradient comes through 1." in figure.caption
+    assert "Of 256 paths the largest group, 27%, goes through 4 of 8" in figure.caption
+    assert "comes through 1." in figure.caption
     assert "branches on the path" in texts(figure)
     with pytest.raises(ValueError, match="one length"):
         pictures.path_lengths(counts, [1.0], "")

@@ -86,6 +86,13 @@ def test_share_against_drop_says_whether_chance_would_do():
     rising = inside.share_against_drop(dict(zip(names, range(9), strict=True)),
                                        dict(zip(names, range(9), strict=True))).caption
     assert "9 blocks: +1.00" in rising and "beyond" in rising
+    firsts = [f"layer{1 + i // 3}.{i % 3}" for i in range(9)]
+    carried = inside.share_against_drop(   # the first blocks alone make the correlation
+        dict(zip(firsts, (7, 1, 2, 8, 3, 4, 9, 5, 6), strict=True)),
+        dict(zip(firsts, (7, 4, 3, 8, 2, 6, 9, 1, 5), strict=True))).caption
+    with_them, without = carried.split(" Without the first block of each stage, ")
+    assert "9 blocks" in with_them and "beyond" in with_them
+    assert without.startswith("over 6 blocks: ") and "within that" in without
     mixed = inside.share_against_drop(
         dict(zip(names, range(9), strict=True)),
         dict(zip(names, (3, 8, 1, 6, 0, 7, 2, 5, 4), strict=True))).caption
@@ -117,7 +124,7 @@ def test_a_perfectly_calibrated_answer_has_no_error_and_a_boastful_one_has():
     right = torch.rand(1000) < 0.8
     honest, boastful = (torch.full((1000,), value) for value in (right.float().mean().item(), 1.0))
     figure = inside.reliability({"residual": (honest, right), "plain": (boastful, right)})
-    assert "which agree within a point; expected calibration error 0.000" in figure.caption
+    assert "not decided by so few pictures; expected calibration error 0.000" in figure.caption
     assert "surer than right" in figure.caption
     shy = inside.reliability({"plain": (torch.full((1000,), 0.3), right)})
     assert "less sure than right" in shy.caption

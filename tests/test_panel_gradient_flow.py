@@ -34,7 +34,7 @@ def test_live_measures_new_weights_once(monkeypatch):
                         lambda *key: calls.append(key) or real(*key))
     setting = ("plain", "batch norm", "xavier", 4)
     first = GradientFlow.compute(*setting, live=True)
-    second = GradientFlow.compute(*setting, quantity="activations", live=True)
+    second = GradientFlow.compute(*setting, quantity="activation spread", live=True)
     assert calls == [(*setting, gradient_flow.NEW_SEED)]
     assert gradient_flow.NEW_SEED not in gradients.SEEDS
     assert len(first.live) == 4 and first.live_ratio != second.live_ratio

@@ -239,7 +239,8 @@ SAME = Exercise(
            "n windows, s cells apart, the last one k cells long: they reach over (n − 1)·s + k "
            "cells in all.",
            "What the n input cells do not fill is padding: (n − 1)·s + k − n."),
-    remark="It grows with n: at stride 2 about half of what the windows read is padding. "
+    remark="It grows with n: at stride 2 about three quarters of what the windows read "
+           "in a picture is padding. "
            "That is why nobody wants it, and why PyTorch refuses.")
 
 

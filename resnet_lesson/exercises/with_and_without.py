@@ -21,29 +21,40 @@ def confounds(plain, residual):
             if plain.get(name, missing) != residual.get(name, missing)}
 
 
-def _pair_of_runs(differ, absent):
+def _pair_of_runs(rng, differ, absent):
     """Return the settings of two runs that differ in ``differ`` and lack ``absent`` in one."""
-    plain = {"arm": "plain"} | {name: random.choice(values) for name, values in SETTINGS.items()}
+    plain = {"arm": "plain"} | {name: rng.choice(values) for name, values in SETTINGS.items()}
     residual = plain | {"arm": "residual"}
     for name in differ:
-        residual[name] = random.choice([v for v in SETTINGS[name] if v != plain[name]])
+        residual[name] = rng.choice([v for v in SETTINGS[name] if v != plain[name]])
     for name in absent:
-        del random.choice([plain, residual])[name]
+        del rng.choice([plain, residual])[name]
     return plain, residual
 
 
-def _judge_confounds(answer):
-    names = list(SETTINGS)
+def _runs():
+    """Yield (plain, residual, names that one of them lacks), the same ones at every check."""
+    rng, names = random.Random(0), list(SETTINGS)
     for differ, absent in ((2, 0), (0, 1), (1, 1), (0, 0), (3, 1)):
-        chosen = random.sample(names, differ + absent)
-        plain, residual = _pair_of_runs(chosen[:differ], chosen[differ:])
+        chosen = rng.sample(names, differ + absent)
+        yield *_pair_of_runs(rng, chosen[:differ], chosen[differ:]), chosen[differ:]
+    for gone in ("seed", "momentum", "augment"):   # a value that reads like a missing one
+        for side in (0, 1):
+            runs = [{"arm": arm, "seed": 0, "momentum": 0.0, "augment": None, "epochs": 5}
+                    for arm in ("plain", "residual")]
+            del runs[side][gone]
+            yield *runs, [gone]
+
+
+def _judge_confounds(answer):
+    for plain, residual, absent in _runs():
         found = answer(dict(plain), dict(residual))
         if unsolved(found):
             return NOT_SOLVED
         if isinstance(found, str) or not isinstance(found, set | list | tuple | frozenset | dict):
             return (f"Expected a set of names, got {type(found).__name__}. There may be several "
                     "settings that differ, or none: collect their names.")
-        complaint = _compare_names(set(found), plain, residual, chosen[differ:])
+        complaint = _compare_names(set(found), plain, residual, absent)
         if complaint:
             return complaint
     return None

@@ -1,7 +1,14 @@
 """What the sweep says, in sentences: every word about results follows from the rows."""
 
 from resnet_lesson.experiments import sweep
-from resnet_lesson.experiments.comparison import KINDS, all_paired, compare, depths, results
+from resnet_lesson.experiments.comparison import (
+    KINDS,
+    all_paired,
+    compare,
+    depths,
+    guesses,
+    results,
+)
 from resnet_lesson.intervals import LEVEL
 
 
@@ -98,9 +105,12 @@ def _kind(rows, study, kind):
              "below": "a gap against the shortcut at", "unknown": "too few seeds at",
              "guessing": "nothing to compare, since both arms only guess, at"}
     narrow = ", narrow (16 to 128 channels) on 28×28 pixels" * (kind == "ImageNet")
+    unsearched = (" Its rates are the best ones of the small set, not searched here, so arm and "
+                  "rate may differ together." * (study == "full"))
     parts = _by_verdict(found, words, lambda depth, value: f"{depth} layers {span(value.interval)}")
     return (f"{run.data} ({run.pictures:,} pictures, {run.epochs} epoch{'s' * (run.epochs > 1)}), "
-            f"{'no norm' if study == 'no-norm' else 'batch norm'}, {kind} kind{narrow}: {parts}.")
+            f"{'no norm' if study == 'no-norm' else 'batch norm'}, {kind} kind{narrow}: {parts}."
+            + unsearched)
 
 
 def _like_he(rows):
@@ -118,19 +128,24 @@ def _like_he(rows):
 
 
 def _remarks(rows):
-    """Name best rates that lie at the end of their grid, and runs that diverged at a best rate."""
-    ends, lost = {}, []
+    """Name grids that trained nothing, best rates at the end of theirs, and runs that diverged."""
+    ends, none, lost = {}, {}, []
     for study in ("depth", "no-norm"):
         for depth, value in all_paired(rows, study).items():
             for side in value[:2]:
                 name = side.arm + ", no norm," * (study == "no-norm")
-                if side.edge:
+                if guesses(side):
+                    none.setdefault(name, []).append(depth)
+                elif side.edge:
                     ends.setdefault((name, side.rate, side.edge), []).append(depth)
                 if side.diverged:
                     lost.append(f"{name} at {depth} layers ({side.diverged} of {len(side.runs)})")
     named = [f"{name} at {listed(there)} layers ({rate:g}, the {end})"
              for (name, rate, end), there in ends.items()]
-    return ([f"Best rates at the end of their grid, so that better ones may lie beyond: "
+    untrained = [f"{name} at {listed(there)} layers" for name, there in none.items()]
+    return ([f"No rate that was tried trained: {'; '.join(untrained)}. One outside the grid might."]
+            * bool(untrained)
+            + [f"Best rates at the end of their grid, so that better ones may lie beyond: "
              f"{'; '.join(named)}."] * bool(named)
             + [f"Diverged at a best rate: {'; '.join(lost)}."] * bool(lost))
 

@@ -345,7 +345,8 @@ def _kept(rows, arm, found):
     text = "; ".join(f"{words[verdict]} {listed(chosen)} layers"
                      for verdict, chosen in groups.items() if chosen)
     return (f"{arm.capitalize()}: batch norm {text}."
-            + f" Without it, no better than guessing at {listed(guessing)} layers." * bool(guessing)
+            + (f" Without it, no better than guessing, at any rate tried, at {listed(guessing)} "
+               "layers.") * bool(guessing)
             + f" {lost} of its runs at the best rates diverged." * bool(lost))
 
 

@@ -89,8 +89,9 @@ def path_lengths(counts, shares, title):
     most, peak = int(np.argmax(counts)), int(np.argmax(shares))
     half = (len(counts) - 1) // 2
     figure.caption = (
-        f"Of {total:,} paths most go through {most} of {len(counts) - 1} branches; most of the "
-        f"gradient comes through {peak}. Paths through fewer than {half} branches are "
+        f"Of {total:,} paths the largest group, {counts[most] / total:.0%}, goes through {most} of "
+        f"{len(counts) - 1} branches; the largest part of the gradient, {shares[peak]:.0%}, comes "
+        f"through {peak}. Paths through fewer than {half} branches are "
         f"{sum(counts[:half]) / total:.0%} of all and carry {sum(shares[:half]):.0%} of it.")
     return figure
 

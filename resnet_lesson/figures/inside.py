@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from resnet_lesson import figures
+from resnet_lesson.experiments.conclusions import signed
 from resnet_lesson.figures import COLORS, DASHES, new_figure
-from resnet_lesson.intervals import wilson
+from resnet_lesson.intervals import t_interval, wilson
 
 MARKERS = {"residual": "o", "plain": "s"}
 NEAR = 0.05  # an accuracy is called close to another within five points
@@ -195,13 +196,21 @@ def share_against_drop(shares, drops):
         axis.annotate(name, (x, y), (7, 6 + 16 * level), textcoords="offset points", fontsize=12)
     axis.set(xlabel="share of the branch in the block's output", ylabel="accuracy lost without it")
     axis.margins(0.12)
+    figure.caption = f"Rank correlation (Spearman) over {_by_chance(names, shares, drops)}."
+    later = [name for name in names if not name.endswith(".0")]
+    if 3 < len(later) < len(names):
+        figure.caption += (" Without the first block of each stage, over "
+                           f"{_by_chance(later, shares, drops)}.")
+    return figure
+
+
+def _by_chance(names, shares, drops):
+    """Say what the rank correlation over some blocks is, and whether chance would do."""
     rho = rank_correlation([shares[name] for name in names], [drops[name] for name in names])
     low = 1.96 / math.sqrt(len(names) - 1)
-    figure.caption = (
-        f"Rank correlation (Spearman) over {len(names)} blocks: {rho:+.2f}. With so few, values "
-        f"between −{low:.2f} and +{low:.2f} also come about by chance: "
-        + (f"this one lies {'beyond' if abs(rho) > low else 'within'} that."))
-    return figure
+    return (f"{len(names)} blocks: {rho:+.2f}. With so few, values between −{low:.2f} and "
+            f"+{low:.2f} also come about by chance: this one lies "
+            f"{'beyond' if abs(rho) > low else 'within'} that")
 
 
 def rank_correlation(first, second):
@@ -264,9 +273,11 @@ def reliability(answers, bins=10):
                   color=COLORS[arm])
         below.set(xlabel="confidence", ylabel="pictures")
         mean, accuracy = confidence.double().mean().item(), right.double().mean().item()
-        side = ("which agree within a point" if abs(mean - accuracy) <= 0.01 else
-                "surer than right" if mean > accuracy else "less sure than right")
-        sentences.append(f"{arm}: mean confidence {mean:.3f}, accuracy {accuracy:.3f}, "
+        gap = t_interval((confidence.double() - right.double()).tolist())
+        side = {"above": "surer than right", "below": "less sure than right"}.get(
+            gap.verdict, "not decided by so few pictures")
+        sentences.append(f"{arm}: mean confidence {mean:.3f}, accuracy {accuracy:.3f}, gap "
+                         f"{signed(gap.middle)} ({signed(gap.low)} to {signed(gap.high)}), "
                          f"{side}; expected calibration error {calibration_error(every):.3f}")
     figure.caption = "; ".join(sentences) + f". {bins} bins; bars are 95 % intervals."
     return figure

@@ -15,7 +15,7 @@ from resnet_lesson.panels.base import FigurePanel
 # What is shown → (field with a value per block, column with the ratio).
 QUANTITIES = {"gradient of activations": ("gradients", "gradient_ratio"),
               "gradient of weights": ("weights", "weight_ratio"),
-              "activations": ("activations", "activation_ratio")}
+              "activation spread": ("activations", "activation_ratio")}
 NEW_SEED = 1000  # none of the recorded ones
 
 
@@ -160,7 +160,7 @@ class GradientFlow(FigurePanel):
 
     def draw(self, result, values):
         """Move the lines; new scales only where norm, initialisation or quantity changed."""
-        look = (result.limits, values["quantity"] == "activations")
+        look = (result.limits, values["quantity"] == "activation spread")
         if look != self.look:
             self.look = look
             self._zeros = [log_axis(ax, *limits, zero) for ax, (limits, zero) in
@@ -200,7 +200,7 @@ class GradientFlow(FigurePanel):
         first, last = (short(np.median(result.profiles[arm][:, i])) for i in (0, -1))
         ratios = result.ratios[arm][depth]
         middle = float(np.median(ratios))
-        activations = values["quantity"] == "activations"
+        activations = values["quantity"] == "activation spread"
         words = (f"{arm}, {experiment.name(values['norm'], values['initialisation'])}, {depth} "
                  f"blocks ({2 * depth} convolutions), {values['quantity']}: {first} at the first "
                  f"block, {last} at the last. {'Last ÷ first' if activations else 'First ÷ last'} "
