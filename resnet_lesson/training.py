@@ -334,9 +334,10 @@ def _check_last_batch(model, splits, settings):
         try:
             trial(X[:1])
         except ValueError:
+            better = next(n for n in range(batch_size + 1, count + 1) if count % n != 1)
             raise ValueError(f"{count:,} pictures in batches of {batch_size} leave a last batch of "
                              "one, of which batch norm cannot take a variance; take "
-                             f"batch_size={batch_size + 1}") from None
+                             f"batch_size={better}") from None
 
 
 def _choose(model, splits, settings, checkpoint, resume, progress):
