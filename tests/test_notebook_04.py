@@ -124,5 +124,10 @@ def test_the_cell_that_explains_the_factor_counts_the_windows_on_the_picture(cap
     exec(code("side = 14"), {})
     conv = nn.Conv2d(1, 1, 3, padding=1, bias=False)
     nn.init.ones_(conv.weight)
-    share = (conv(torch.ones(1, 1, 14, 14)) / 9).mean().item()
-    assert f"{1 + share ** 2:.2f}" in capsys.readouterr().out
+    with torch.no_grad():
+        once = conv(torch.ones(1, 1, 14, 14)) / 9
+        twice = (conv(once) / 9).mean().item()
+    told = capsys.readouterr().out
+    assert f"1 + {twice:.2f} = {1 + twice:.2f}" in told
+    assert f"each should add {twice / once.mean().item():.2f}" in told
+    assert f"{once.mean().item() ** 2:.2f}" not in told, "the square of the mean is another number"
