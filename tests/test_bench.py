@@ -173,7 +173,8 @@ def test_the_best_number_of_workers_is_the_reference(options, monkeypatch):
 def recorded(**columns):
     """Rows as ``experiments.recipes`` writes them: the test accuracy in the last row of a run."""
     return [{"recipe": "quick", "data": "Fashion-MNIST full", "seed": seed, "epoch": epoch,
-             "steps": 430, "seconds": 10.0 + seed,
+             "steps": 430, "seconds": 10.0 + seed, "batch_size": 128,
+             "validation_accuracy": 0.88 + 0.01 * (epoch - seed),
              "test_accuracy": accuracy if epoch == 3 else "", **columns}
             for seed, accuracy in enumerate([0.92, 0.893]) for epoch in (1, 2, 3)]
 
@@ -181,6 +182,17 @@ def recorded(**columns):
 def test_a_recorded_run_counts_whole_and_the_slowest_of_all():
     assert bench.recorded_run(recorded()) == (3 * 430, 33.0, 2)
     assert bench.recorded_run(recorded()[:3] + recorded(recipe="book")) == (3 * 430, 30.0, 1)
+
+
+def test_the_book_gets_there_in_the_first_epoch_that_had_it_on_validation():
+    rows = recorded() + recorded(recipe="book")
+    assert bench.first_reached(rows) == (2, 2 * 430 * 128)
+    late = [row for row in rows if row["recipe"] != "book" or row["seed"] == 1]
+    assert bench.first_reached(late) == (3, 3 * 430 * 128)
+    for none in (recorded(), recorded(recipe="book", validation_accuracy=0.89),
+                 recorded(recipe="book", data="Fashion-MNIST mini")):
+        with pytest.raises(ValueError, match="no epoch of the recipe 'book'.*0.893"):
+            bench.first_reached(none)
 
 
 @pytest.mark.parametrize(("rows", "words"), [
@@ -197,20 +209,22 @@ def test_runs_that_do_not_answer_are_refused_in_words(rows, words):
 
 def test_missing_records_say_how_to_make_them(options, monkeypatch):
     monkeypatch.setattr(bench.experiments, "RESULTS", bench.Path("no/such/folder"))
-    with pytest.raises(ValueError, match="called 'recipes'.*experiments.recipes quick 0 1 2"):
+    with pytest.raises(ValueError, match="called 'recipes'.*experiments.recipes quick 0 1 2.*book"):
         next(bench.time_to_accuracy(options, []))
 
 
 def test_the_books_time_is_its_steps_and_ours_the_recorded_ones(options, monkeypatch):
-    monkeypatch.setattr(bench.experiments, "read", lambda name: recorded())
+    monkeypatch.setattr(bench.experiments, "read", lambda name: recorded() + recorded(
+        recipe="book"))
     monkeypatch.setattr(bench, "fit_beside", lambda *a: (0.5, 0.0))
     monkeypatch.setattr(bench, "timed", lambda function: lambda: (function(), 3.0)[1])
     notes = []
     pairs = bench.time_to_accuracy(options, notes)
     theirs, ours = next(pairs)
-    assert theirs == 3.0 * 10 * 60_000 / 16
+    assert theirs == 3.0 * 2 * 430 * 128 / 16
     assert ours == 0.5 * 3 * 430
     assert "1,290 steps, then in 33 s" in notes[-1]()
+    assert "after epoch 2 of 10" in notes[-1]()
     pairs.close()
 
 
