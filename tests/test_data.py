@@ -8,20 +8,7 @@ import torch
 from resnet_lesson import data, idx
 from resnet_lesson.assets import make_mini
 from resnet_lesson.augment import Augment
-
-FULL = idx.find_full()
-needs_full = pytest.mark.skipif(
-    FULL is None, reason="the full Fashion-MNIST is not on this machine; mini is tested instead")
-
-
-@pytest.fixture(scope="module")
-def mini():
-    return data.load_fashion_mnist("mini", quiet=True)
-
-
-@pytest.fixture(scope="module")
-def full():
-    return data.load_fashion_mnist("full", quiet=True)
+from tests.test_idx import FULL, needs_full
 
 
 def test_mini_is_balanced_and_of_the_promised_size(mini):

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from resnet_lesson.experiments import conclusions, sweep
-from tests.test_experiments_comparison import GAPS, made_up
+from tests.test_experiments_comparison import GAPS, made_up, row
 
 PLANNED = sum(2 * max(len(study.rates_at(depth)), 1) * len(study.seeds)
               for study in sweep.STUDIES.values() for depth in study.depths)
@@ -69,6 +69,13 @@ def test_every_interval_that_is_printed_counts_for_chance():
     shown = len(re.findall(r"\([+−]\d\.\d+ to [+−]\d\.\d+, \d seeds\)", text))
     assert shown == 6 + 2 + 4 + 2   # depths, and 56 − 20 and 34 − 18 for each arm; full as well
     assert f"of {shown}, about {0.05 * shown:.1f} would miss" in line(text, "Chance")
+
+
+def test_an_arm_that_learned_in_one_seed_of_five_still_guesses():
+    rows = [row("no-norm", arm, 56, 0.03, seed, error) for arm, errors in (
+        ("plain", (0.9, 0.9, 0.9, 0.75, 0.9)), ("residual", (0.9,) * 5))   # a mean of 0.87 sharp
+        for seed, error in enumerate(errors)]
+    assert "since both arms only guess, at 56 layers" in conclusions.conclusion(rows)
 
 
 def test_missing_studies_and_runs_are_named():

@@ -16,16 +16,6 @@ needs_full = pytest.mark.skipif(
     FULL is None, reason="the full Fashion-MNIST is not on this machine; mini is tested instead")
 
 
-@pytest.fixture(scope="module")
-def mini():
-    return data.load_fashion_mnist("mini", quiet=True)
-
-
-@pytest.fixture(scope="module")
-def full():
-    return data.load_fashion_mnist("full", quiet=True)
-
-
 @pytest.fixture
 def copy_of_full(tmp_path):
     for name in idx.CHECKSUMS:

@@ -15,23 +15,7 @@ from torch import nn
 from resnet_lesson import data, models, training
 from resnet_lesson.augment import Augment
 from resnet_lesson.speed import Arrangement
-
-
-@pytest.fixture(scope="module")
-def splits():
-    mini = data.load_fashion_mnist("mini", quiet=True)
-    return data.Splits(mini.train.take(slice(600)), mini.validation.take(slice(200)),
-                       mini.test.take(slice(200)))
-
-
-def network(seed=0):
-    torch.manual_seed(seed)
-    return models.small_resnet(8, widths=(4, 8, 8), stem="small/2")
-
-
-def equal(first, second):
-    return all(torch.equal(a, b) for a, b in zip(
-        first.state_dict().values(), second.state_dict().values(), strict=True))
+from tests.test_training import equal, network
 
 
 def dropping(seed=0):
