@@ -107,8 +107,8 @@ def test_full_and_no_norm_get_their_own_lines():
     assert "worse" in line(text, "Full set, plain, 56 against 20 layers")
     assert "gap against the shortcut at 8 layers" in line(text, "no norm, 6n + 2 kind")
     assert "Diverged" not in text
-    for row in rows:
-        row["diverged"] = int(row["study"] == "no-norm" and row["arm"] == "plain")
+    for one in rows:
+        one["diverged"] = int(one["study"] == "no-norm" and one["arm"] == "plain")
     assert line(conclusions.conclusion(rows), "Diverged") == (
         "Diverged at a best rate: plain, no norm, at 8 layers (5 of 5).")
 
