@@ -21,7 +21,7 @@ SAME_LEVEL = [{"data", "models"}, {"idx", "models"}, {"blocks", "augment"},
               {"measure", "parity", "distributed"}, {"measure", "mutants"},
               {"panels", "exercises"}]
 # used by notebooks and commands alone
-BESIDE = {"bench", "paired", "book", "machine", "publish", "assets"}
+BESIDE = {"bench", "bench_figures", "paired", "book", "machine", "publish", "assets"}
 DRAWING = {"matplotlib", "ipywidgets", "IPython", "matplotlib_inline"}
 TOP_LEVEL = {"README.md", "environment.yml", "pyproject.toml", "Makefile", ".gitignore"}
 FOLDERS = {"notebooks", "resnet_lesson", "tests", ".ci"}
