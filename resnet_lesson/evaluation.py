@@ -29,20 +29,31 @@ def confusion(logits, labels):
 
 @torch.no_grad()
 def predict(model, split, *, batch_size=512, size=None, device="auto", arrangement=PLAIN,
-            crops=1, progress=True):
+            views=1, progress=True):
     """Return the logits for every picture of a split, shape (N, classes), in evaluation mode.
 
-    With ``crops=10``, the probabilities for ten views of each picture are averaged, see
-    ``ten_crops``; what is returned is the logarithm of the average. With ``progress``, a bar
-    appears where it takes longer than two seconds.
+    With ``progress``, a bar appears where it takes longer than two seconds.
+
+    Args:
+        model: any module that maps (N, channels, H, W) to logits (N, classes).
+        split: its pictures are asked for, in their order.
+        batch_size: pictures at a time.
+        size: side in pixels to resize the pictures to; ``None`` keeps them as they are.
+        device: ``"auto"``, or what ``torch.device`` takes.
+        arrangement: how it is computed, a ``speed.Arrangement``.
+        views: of each picture; 1 is the picture itself, 2 it and its mirror image, 10 the
+            ``ten_crops``. Of several, the probabilities are averaged, and what is returned is the
+            logarithm of the average.
+        progress: show a bar.
 
     Raises:
         ValueError: an empty split, logits for fewer classes than it has, a ``batch_size`` that is
-            no whole number above 0, or other ``crops``.
+            no whole number above 0, or another number of ``views``.
     """
     check_batch_size(batch_size)
-    if crops not in (1, 10):
-        raise ValueError(f"crops must be 1 (the picture itself) or 10 (ten_crops), got {crops!r}")
+    if views not in tuple(VIEWS):
+        raise ValueError("views must be 1 (the picture itself), 2 (it and its mirror image) or 10 "
+                         f"(ten_crops), got {views!r}")
     if len(split) == 0:
         raise ValueError(f"the {split.name} split is empty; there is nothing to evaluate")
     device, home = pick_device(device), device_of(model)
@@ -55,7 +66,7 @@ def predict(model, split, *, batch_size=512, size=None, device="auto", arrangeme
         with evaluating(model.to(device)):
             for X, _ in batches:
                 answers = []
-                for view in (ten_crops(X) if crops == 10 else [X]):
+                for view in VIEWS[views](X):
                     view = view.to(device, memory_format=arrangement.memory_format)
                     with arrangement.autocast(device):
                         answers.append(model(view).float().cpu())
@@ -88,6 +99,9 @@ def ten_crops(X, margin=1):
     corners = [(0, 0), (0, far), (far, 0), (far, far), (margin, margin)]
     views = [wide[..., top:top + height, left:left + width] for top, left in corners]
     return views + [view.flip(-1) for view in views]
+
+
+VIEWS = {1: lambda X: [X], 2: lambda X: [X, X.flip(-1)], 10: ten_crops}
 
 
 def _averaged(logits):

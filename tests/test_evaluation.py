@@ -46,21 +46,24 @@ def test_ten_crops_are_torchvisions():
             assert sum(torch.equal(view, other) for other in ours) == 1
 
 
-def test_ten_crops_average_probabilities(few):
+@pytest.mark.parametrize(("count", "made"), [
+    (2, lambda X: [X, torch.flip(X, [3])]), (10, evaluation.ten_crops)])
+def test_several_views_average_probabilities(few, count, made):
     model = network().eval()
     with torch.no_grad():
-        views = [model(view).softmax(1) for view in evaluation.ten_crops(few.pixels(slice(None)))]
-    logits = evaluation.predict(model, few, crops=10, batch_size=64)
-    torch.testing.assert_close(logits.exp(), sum(views) / 10)
-    assert not torch.allclose(logits.exp(), views[4])
-    score = evaluation.evaluate(model, few, crops=10)
+        views = [model(view).softmax(1) for view in made(few.pixels(slice(None)))]
+    assert len(views) == count
+    logits = evaluation.predict(model, few, views=count, batch_size=64)
+    torch.testing.assert_close(logits.exp(), sum(views) / count)
+    assert not torch.allclose(logits.exp(), model(few.pixels(slice(None))).softmax(1))
+    score = evaluation.evaluate(model, few, views=count)
     assert score.accuracy == (sum(views).argmax(1) == few.labels).float().mean().item()
 
 
-@pytest.mark.parametrize("crops", [0, 5, "10", None])
-def test_other_crops_are_refused(few, crops):
-    with pytest.raises(ValueError, match="crops must be 1 .* or 10"):
-        evaluation.predict(network(), few, crops=crops)
+@pytest.mark.parametrize("views", [0, 5, "10", None, [2]])
+def test_other_numbers_of_views_are_refused(few, views):
+    with pytest.raises(ValueError, match="views must be 1 .*, 2 .* or 10"):
+        evaluation.predict(network(), few, views=views)
 
 
 @pytest.mark.parametrize(("call", "words"), [

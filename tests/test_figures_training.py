@@ -93,12 +93,12 @@ def test_the_recipe_table_has_one_line_a_recipe_and_data_set():
     assert pictures.recipe_table(run("fast", 0, ""))[1] == [], "an unfinished run has no line"
 
 
-def test_ten_crops_have_a_line_of_their_own():
+def test_several_views_have_a_line_of_their_own():
     rows = [{"recipe": "long", "data": "full", "seed": seed, "epochs": 2, "steps": 430,
-             "parameters": 1, "test_accuracy": one, "ten_crop_accuracy": ten}
+             "parameters": 1, "test_accuracy": one, "views": 10, "views_accuracy": ten}
             for seed, one, ten in ((0, "", ""), (0, 0.93, 0.95), (1, "", ""), (1, 0.93, 0.97))]
     _, lines = pictures.recipe_table(rows)
-    assert [line[0] for line in lines] == ["long", "long, ten crops"]
+    assert [line[0] for line in lines] == ["long", "long, 10 views"]
     assert [line[6] for line in lines] == ["0.9300", "0.9600"]
     assert lines[0][1:6] == lines[1][1:6]
 

@@ -106,7 +106,7 @@ def test_what_cannot_be_recorded_ends_in_one_line(short, tmp_path, monkeypatch, 
     assert "lr=0.2, now lr=0.5" in told and f"delete {tmp_path / 'fast-full-0'}" in told
 
 
-def test_ten_crops_are_recorded_beside_one_of_the_same_weights(monkeypatch):
+def test_several_views_are_recorded_beside_one_of_the_same_weights(monkeypatch):
     mini = data.load_fashion_mnist("mini", quiet=True)
     part = data.Splits(*(split.take(slice(100)) for split in mini))
     short = recipes.FAST.options | {"epochs": 1, "batch_size": 50,
@@ -114,19 +114,21 @@ def test_ten_crops_are_recorded_beside_one_of_the_same_weights(monkeypatch):
     asked, last, evaluate = [], {}, training.evaluate
 
     def watched(model, split, **options):
-        asked.append((split.name, options.get("crops", 1)))
+        asked.append((split.name, options.get("views", 1)))
         return evaluate(model, split, **options)
 
     monkeypatch.setattr(training, "evaluate", watched)
-    for crops in (1, 10):
-        recipe = recipes.FAST._replace(options=short, crops=crops)
+    for views in (1, 2, 10):
+        recipe = recipes.FAST._replace(options=short, views=views)
         monkeypatch.setitem(recorded.RECIPES, "fast", recipe)
-        last[crops] = recorded.train("fast", 0, part)[-1]
+        last[views] = recorded.train("fast", 0, part)[-1]
     one = [("validation", 1), ("test", 1)]
-    assert asked == [*one, *one, ("test", 10)], "ten crops choose nothing"
-    assert last[1]["test_loss"] == last[10]["test_loss"]
-    assert "ten_crop_accuracy" not in last[1] and 0 <= last[10]["ten_crop_accuracy"] <= 1
-    assert set(last[10]) == set(recorded.COLUMNS)
+    assert asked == [*one, *one, ("test", 2), *one, ("test", 10)], "more views choose nothing"
+    assert last[1]["test_loss"] == last[2]["test_loss"] == last[10]["test_loss"]
+    assert not {"views", "views_accuracy"} & set(last[1])
+    for views in (2, 10):
+        assert last[views]["views"] == views and 0 <= last[views]["views_accuracy"] <= 1
+        assert set(last[views]) == set(recorded.COLUMNS)
 
 
 @pytest.mark.parametrize("name", list(recipes.RECIPES))

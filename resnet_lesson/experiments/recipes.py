@@ -21,7 +21,7 @@ TABLE = RESULTS / "recipes.csv"
 COLUMNS = ("recipe", "seed", "data", "epochs", "batch_size", "lr", "arrangement", "parameters",
            "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
            "seconds", "examples_per_second", "steps", "chosen_epoch", "test_accuracy", "test_loss",
-           "ten_crop_accuracy", "threads", "processor", "python", "torch", "commit")
+           "views", "views_accuracy", "threads", "processor", "python", "torch", "commit")
 
 
 def train(name, seed, splits, checkpoint=None):
@@ -53,8 +53,8 @@ def train(name, seed, splits, checkpoint=None):
     rows = [fixed | row | sweep.environment() for row in history.epochs]
     rows[-1] |= {"chosen_epoch": history.best["epoch"], "test_accuracy": test.accuracy,
                  "test_loss": test.loss}
-    if recipe.crops == 10:
-        rows[-1]["ten_crop_accuracy"] = ask(crops=10).accuracy
+    if recipe.views > 1:
+        rows[-1] |= {"views": recipe.views, "views_accuracy": ask(views=recipe.views).accuracy}
     return rows
 
 

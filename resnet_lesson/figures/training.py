@@ -93,7 +93,7 @@ def ladder(rungs):
 def recipe_table(rows):
     """Return (headings, lines) for ``show_table``: what the recorded recipes reach, one a line.
 
-    A recipe that also averaged over ten views of each test picture has a second line for that.
+    A recipe that also averaged over several views of each test picture has a second line for that.
 
     Args:
         rows: of ``experiments.read("recipes")``; the last row of a run holds its test accuracy.
@@ -105,7 +105,7 @@ def recipe_table(rows):
     lines = []
     for (recipe, source), last in runs.items():
         for column, name in (("test_accuracy", recipe),
-                             ("ten_crop_accuracy", f"{recipe}, ten crops")):
+                             ("views_accuracy", f"{recipe}, {last[0].get('views')} views")):
             if last[0].get(column, "") == "":
                 continue
             spread = t_interval([row[column] for row in last])
