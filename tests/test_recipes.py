@@ -4,8 +4,9 @@ import csv
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from resnet_lesson import book, data, recipes, speed, training
+from resnet_lesson import book, data, evaluation, recipes, speed, training
 from resnet_lesson.experiments import recipes as recorded
 
 
@@ -143,3 +144,48 @@ def test_a_recorded_recipe_uses_the_arrangement_that_was_measured(name, monkeypa
     with pytest.raises(LookupError):
         recorded.train(name, 0, data.load_fashion_mnist("mini", quiet=True))
     assert asked == ["auto"]
+
+
+def test_joined_pictures_are_those_of_both_splits_and_the_test_split_stays():
+    mini = data.load_fashion_mnist("mini", quiet=True)
+    joined = recorded.join(mini)
+    assert torch.equal(joined.train.images[:5000], mini.train.images)
+    assert torch.equal(joined.train.images[5000:], mini.validation.images)
+    assert torch.equal(joined.train.labels, torch.cat([mini.train.labels, mini.validation.labels]))
+    assert joined.test is mini.test and joined.train.source != mini.train.source
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_validation_chooses_unless_its_pictures_were_trained_on(monkeypatch, tmp_path, joined):
+    mini = data.load_fashion_mnist("mini", quiet=True)
+    part = data.Splits(*(split.take(slice(50)) for split in mini))
+    options = recipes.FAST.options | {"epochs": 2, "batch_size": 50, "arrangement": speed.PLAIN}
+    monkeypatch.setitem(recorded.RECIPES, "fast", recipes.FAST._replace(options=options, views=1))
+    asked, falling = [], iter((0.9, 0.1))
+
+    def evaluate(model, split, **options):
+        if split.name == "validation":   # the first epoch is called the best
+            return evaluation.Score(1.0, next(falling))
+        asked.append({name: value.clone() for name, value in model.state_dict().items()})
+        return evaluation.Score(1.0, 0.5)
+
+    monkeypatch.setattr(training, "evaluate", evaluate)
+    rows = recorded.train("fast", 0, recorded.join(part) if joined else part, tmp_path)
+    best = load_file(tmp_path / "best.safetensors")
+    final = torch.load(tmp_path / "state.pt", weights_only=True)["model"]
+    used, other = (final, best) if joined else (best, final)
+    assert len(asked) == 1 and all(torch.equal(asked[0][name], used[name]) for name in used)
+    assert not all(torch.equal(asked[0][name], other[name]) for name in other)
+    assert rows[-1]["chosen_epoch"] == (2 if joined else 1)
+    assert [row["validation_accuracy"] for row in rows] == (["", ""] if joined else [0.9, 0.1])
+    assert {row["steps"] for row in rows} == {2 if joined else 1}
+
+
+def test_all_is_recorded_beside_the_run_that_validation_chose(short, tmp_path):
+    out = tmp_path / "rows.csv"
+    for more in ([], ["--all"], ["--all"]):
+        recorded.main(["fast", "0", "--out", str(out), "--checkpoints", str(tmp_path), *more])
+    rows = rows_of(out)
+    assert [row["data"] for row in rows] == (2 * ["Fashion-MNIST full"]
+                                             + 2 * ["Fashion-MNIST full with validation"])
+    assert len(rows) == 4 and (tmp_path / "fast-full-all-0" / "state.pt").exists()

@@ -1,8 +1,10 @@
 """Train the named recipes on the full set: ``python -m resnet_lesson.experiments.recipes fast 0``.
 
 Weights are those of the best epoch by validation accuracy; the test split is used once, at the
-end. Writes ``results/recipes.csv``, one row per epoch; runs that are there already are kept. An
-interrupted run goes on from its checkpoint.
+end. With ``--all`` a recipe, whose settings validation has chosen, is trained once more with the
+validation pictures too; then the last epoch's weights count. Writes ``results/recipes.csv``, one
+row per epoch; runs that are there already are kept. An interrupted run goes on from its
+checkpoint.
 """
 
 import argparse
@@ -14,18 +16,31 @@ from pathlib import Path
 import torch
 
 from resnet_lesson import training
+from resnet_lesson.data import Split
 from resnet_lesson.experiments import RESULTS, load_or_end, record, sweep
 from resnet_lesson.recipes import RECIPES
 
 TABLE = RESULTS / "recipes.csv"
+JOINED = " with validation"  # what the source of joined pictures ends with
 COLUMNS = ("recipe", "seed", "data", "epochs", "batch_size", "lr", "arrangement", "parameters",
            "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
            "seconds", "examples_per_second", "steps", "chosen_epoch", "test_accuracy", "test_loss",
            "views", "views_accuracy", "threads", "processor", "python", "torch", "commit")
 
 
+def join(splits):
+    """Return splits whose training pictures are those of validation too."""
+    train, validation = splits.train, splits.validation
+    return splits._replace(train=Split(
+        torch.cat([train.images, validation.images]), torch.cat([train.labels, validation.labels]),
+        train.name, f"{train.source}{JOINED}", train.classes))
+
+
 def train(name, seed, splits, checkpoint=None):
     """Train one recipe from one seed; return its rows, or ``None`` where it was interrupted.
+
+    Of splits that ``join`` returned, the weights after the last epoch count, and what they make of
+    pictures that they were trained on is no validation, so it is left out.
 
     Raises:
         ValueError: an unknown recipe.
@@ -41,8 +56,10 @@ def train(name, seed, splits, checkpoint=None):
                            **{"arrangement": "auto"} | recipe.options)
     if history.interrupted:
         return None
-    ask = functools.partial(training.evaluate, history.load_best(model), splits.test,
-                            size=recipe.options.get("size"))
+    joined = splits.train.source.endswith(JOINED)
+    if not joined:
+        history.load_best(model)
+    ask = functools.partial(training.evaluate, model, splits.test, size=recipe.options.get("size"))
     test = ask()
     arrangement = training.Arrangement(**history.settings["arrangement"])
     fixed = {"recipe": name, "seed": seed, "data": splits.train.source,
@@ -50,9 +67,10 @@ def train(name, seed, splits, checkpoint=None):
              "steps": math.ceil(len(splits.train) / history.settings["batch_size"]),
              "arrangement": str(arrangement),
              **{key: history.settings[key] for key in ("epochs", "batch_size", "lr")}}
-    rows = [fixed | row | sweep.environment() for row in history.epochs]
-    rows[-1] |= {"chosen_epoch": history.best["epoch"], "test_accuracy": test.accuracy,
-                 "test_loss": test.loss}
+    unseen = {"validation_loss": "", "validation_accuracy": ""} if joined else {}
+    rows = [fixed | row | unseen | sweep.environment() for row in history.epochs]
+    rows[-1] |= {"chosen_epoch": len(rows) if joined else history.best["epoch"],
+                 "test_accuracy": test.accuracy, "test_loss": test.loss}
     if recipe.views > 1:
         rows[-1] |= {"views": recipe.views, "views_accuracy": ask(views=recipe.views).accuracy}
     return rows
@@ -72,16 +90,21 @@ def main(arguments=None):
     parser.add_argument("recipe", choices=list(RECIPES))
     parser.add_argument("seeds", nargs="+", type=int)
     parser.add_argument("--source", choices=("full", "mini"), default="full")
+    parser.add_argument("--all", action="store_true", help="train on the validation pictures too, "
+                        "once nothing is left to choose")
     parser.add_argument("--out", type=Path, default=TABLE)
     parser.add_argument("--checkpoints", type=Path, default=Path("runs/recipes"))
     options = parser.parse_args(arguments)
     if not options.out.absolute().parent.is_dir():
         parser.error(f"{options.out} cannot be written: its folder is missing")
     splits = load_or_end(parser, options.source)
+    if options.all:
+        splits = join(splits)
     for seed in options.seeds:
         if (options.recipe, seed, splits.train.source) in recorded(options.out):
             continue
-        folder = options.checkpoints / f"{options.recipe}-{options.source}-{seed}"
+        pictures = options.source + "-all" * options.all
+        folder = options.checkpoints / f"{options.recipe}-{pictures}-{seed}"
         try:
             rows = train(options.recipe, seed, splits, folder)
         except (ValueError, RuntimeError) as error:
