@@ -43,5 +43,6 @@ results: .venv/ready
 	$(BIN)/python -m resnet_lesson.experiments.recipes quick 0 1 2
 	$(BIN)/python -m resnet_lesson.experiments.recipes fast 0 1 2
 	$(BIN)/python -m resnet_lesson.experiments.recipes fast-long 0 1 2
+	$(BIN)/python -m resnet_lesson.experiments.recipes fast-long 0 1 2 --all
 	$(BIN)/python -m resnet_lesson.experiments.recipes small 0
 	$(BIN)/python -m resnet_lesson.experiments.recipes book 0
