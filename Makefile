@@ -28,10 +28,10 @@ test: .venv/ready
 	$(BIN)/python -m pytest
 
 notebooks: .venv/ready
-	$(BIN)/python -m resnet_lesson.publish
+	$(BIN)/python -m resnet_lesson.tools.publish
 
 bench: .venv/ready
-	$(BIN)/python -m resnet_lesson.bench
+	$(BIN)/python -m resnet_lesson.tools.bench
 
 # Hours on two cores. Each line goes on where it was interrupted: from the rows that are recorded,
 # or, full_run and small_pair, from its folder under runs/.

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from resnet_lesson.blocks import BasicBlock
-from resnet_lesson.models import initialize
+from resnet_lesson.networks.blocks import BasicBlock
+from resnet_lesson.networks.resnet import initialize
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "04_batch_norm.ipynb"
 

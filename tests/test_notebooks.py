@@ -7,7 +7,7 @@ import re
 import nbformat
 import pytest
 
-from resnet_lesson import publish
+from resnet_lesson.tools import publish
 
 PATHS = sorted(publish.NOTEBOOKS.glob("*.ipynb"))
 TITLES = {path.name for path in PATHS}
@@ -29,7 +29,7 @@ def run_complaints(notebook):
     if counts != list(range(1, len(cells) + 1)):
         found.append(f"execution counts are {counts}")
     if notebook.metadata.get("resnet_lesson", {}).get("executed") != publish.fingerprint(notebook):
-        found.append("the code was changed after the run; python -m resnet_lesson.publish")
+        found.append("the code was changed after the run; python -m resnet_lesson.tools.publish")
     if "widgets" in notebook.metadata:
         found.append("widget state is stored")
     if notebook.metadata.get("kernelspec") != publish.KERNEL:

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from resnet_lesson import blocks
 from resnet_lesson.exercises.base import NOT_SOLVED, Exercise, unsolved
+from resnet_lesson.networks import blocks
 
 NO_LAYERS = "Not solved yet: the block holds no layers. Replace the ... in both of its methods."
 # (input_channels, num_channels, use_1x1conv, strides), and the shape of a batch for each.
@@ -17,7 +17,7 @@ SETTINGS = (((3, 3, False, 1), (4, 3, 6, 6)), ((5, 5, True, 1), (2, 5, 4, 7)),
 
 
 class Residual(nn.Module):
-    """The book's block, as in ``resnet_lesson.blocks``, without its words for wrong input."""
+    """The book's block, as in ``networks.blocks``, without its words for wrong input."""
 
     def __init__(self, input_channels, num_channels, use_1x1conv=False, strides=1):
         super().__init__()

@@ -5,8 +5,8 @@ import copy
 import torch
 from torch import nn
 
-from resnet_lesson.blocks import BasicBlock
 from resnet_lesson.exercises.base import NOT_SOLVED, Exercise, unsolved
+from resnet_lesson.networks.blocks import BasicBlock
 
 
 def coefficients_of_g(a, b, c):

@@ -5,11 +5,11 @@ import random
 import torch
 from torch import nn
 
-from resnet_lesson import mutants
-from resnet_lesson.blocks import BasicBlock
 from resnet_lesson.exercises.base import NOT_SOLVED, Exercise, unsolved
-from resnet_lesson.models import ResNet
-from resnet_lesson.parity import difference, mismatches, randomise
+from resnet_lesson.networks import mutants
+from resnet_lesson.networks.blocks import BasicBlock
+from resnet_lesson.networks.parity import difference, mismatches, randomise
+from resnet_lesson.networks.resnet import ResNet
 
 
 def make_stage(in_channels, out_channels, blocks, stride):

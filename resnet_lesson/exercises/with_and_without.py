@@ -7,7 +7,7 @@ import statistics
 from scipy import special
 
 from resnet_lesson.exercises.base import NOT_SOLVED, Exercise, unsolved
-from resnet_lesson.intervals import quantile
+from resnet_lesson.findings.intervals import quantile
 
 SETTINGS = {"learning rate": (0.005, 0.01, 0.03), "seed": (0, 1, 2), "epochs": (5, 10),
             "batch size": (64, 128), "pictures": (1000, 5000), "momentum": (0, 0.9)}

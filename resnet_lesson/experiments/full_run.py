@@ -12,8 +12,9 @@ from pathlib import Path
 
 import torch
 
-from resnet_lesson import models, training
-from resnet_lesson.experiments import RESULTS, load_or_end
+from resnet_lesson import training
+from resnet_lesson.experiments.table import RESULTS, load_or_end
+from resnet_lesson.networks import resnet
 
 
 def main(arguments=None):
@@ -30,7 +31,7 @@ def main(arguments=None):
 
     splits = load_or_end(parser, options.source)
     torch.manual_seed(options.seed)
-    model = models.resnet18()
+    model = resnet.resnet18()
     resume = options.checkpoint is not None and (options.checkpoint / "history.json").exists()
     history = training.fit(model, splits, epochs=options.epochs, lr=options.lr,
                            seed=options.seed, checkpoint=options.checkpoint, resume=resume)

@@ -16,9 +16,10 @@ from pathlib import Path
 import torch
 
 from resnet_lesson import training
-from resnet_lesson.data import Split
-from resnet_lesson.experiments import RESULTS, load_or_end, record, sweep
-from resnet_lesson.recipes import RECIPES
+from resnet_lesson.data.splits import Split
+from resnet_lesson.experiments.table import RESULTS, environment, load_or_end, record
+from resnet_lesson.training.arrangement import Arrangement
+from resnet_lesson.training.recipes import RECIPES
 
 TABLE = RESULTS / "recipes.csv"
 JOINED = " with validation"  # what the source of joined pictures ends with
@@ -61,14 +62,14 @@ def train(name, seed, splits, checkpoint=None):
         history.load_best(model)
     ask = functools.partial(training.evaluate, model, splits.test, size=recipe.options.get("size"))
     test = ask()
-    arrangement = training.Arrangement(**history.settings["arrangement"])
+    arrangement = Arrangement(**history.settings["arrangement"])
     fixed = {"recipe": name, "seed": seed, "data": splits.train.source,
              "parameters": sum(p.numel() for p in model.parameters()),
              "steps": math.ceil(len(splits.train) / history.settings["batch_size"]),
              "arrangement": str(arrangement),
              **{key: history.settings[key] for key in ("epochs", "batch_size", "lr")}}
     unseen = {"validation_loss": "", "validation_accuracy": ""} if joined else {}
-    rows = [fixed | row | unseen | sweep.environment() for row in history.epochs]
+    rows = [fixed | row | unseen | environment() for row in history.epochs]
     rows[-1] |= {"chosen_epoch": len(rows) if joined else history.best["epoch"],
                  "test_accuracy": test.accuracy, "test_loss": test.loss}
     if recipe.views > 1:

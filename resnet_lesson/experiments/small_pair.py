@@ -1,13 +1,27 @@
 """The trained pair that ships with the lesson: ``python -m resnet_lesson.experiments.small_pair``.
 
+import asyncio
+import html
+import random
+from functools import lru_cache
+from typing import NamedTuple
+import ipywidgets as widgets
+from resnet_lesson.experiments.table import RESULTS, environment, load_or_end, read, record
+from resnet_lesson.experiments.table import RESULTS, environment, load_or_end, read, record
+from resnet_lesson import data, figures
+from resnet_lesson.experiments import small_pair
+from resnet_lesson.findings.intervals import wilson
+from resnet_lesson.inside import lesions
+from resnet_lesson.panels.base import DrawingPanel, svg
 Two networks of 20 layers, residual and plain, trained on all of Fashion-MNIST from equal initial
-weights (``models.plain_twin``), with the same pictures in the same order and the same rate. Weights
+weights (``resnet.plain_twin``), with the same pictures in the same order and the same rate. Weights
 of the best epoch by validation accuracy are rounded to float16 and stored as safetensors; test
 accuracy is that of the rounded weights, computed once, in float32. Writes
 ``results/small_pair.csv``, one row per arm and epoch, and ``assets/pair/<arm>.safetensors``.
 """
 
 import argparse
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,10 +29,12 @@ import torch
 from safetensors.torch import load as load_weights
 from safetensors.torch import save_file
 
-from resnet_lesson import models, training
-from resnet_lesson.augment import Augment
-from resnet_lesson.experiments import RESULTS, load_or_end, read, record, sweep
-from resnet_lesson.speed import Arrangement
+from resnet_lesson import data, training
+from resnet_lesson.data.augment import Augment
+from resnet_lesson.experiments.table import RESULTS, environment, load_or_end, read, record
+from resnet_lesson.inside import lesions
+from resnet_lesson.networks import resnet
+from resnet_lesson.training.arrangement import Arrangement
 
 WEIGHTS = Path(__file__).parents[1] / "assets" / "pair"
 ARMS = ("residual", "plain")
@@ -31,8 +47,8 @@ OPTIONS = {"epochs": 12, "batch_size": 128, "lr": 0.1, "nesterov": True,
 class Pair(NamedTuple):
     """The two networks in evaluation mode, and the recorded last row of each arm by name."""
 
-    residual: models.ResNet
-    plain: models.ResNet
+    residual: resnet.ResNet
+    plain: resnet.ResNet
     record: dict
 
 
@@ -46,8 +62,8 @@ def build(arm):
         raise ValueError(f"arm must be one of {', '.join(ARMS)}, got {arm!r}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        model = models.small_resnet(20, widths=(24, 48, 96), stem="small/2")
-    return model if arm == "residual" else models.plain_twin(model)
+        model = resnet.small_resnet(20, widths=(24, 48, 96), stem="small/2")
+    return model if arm == "residual" else resnet.plain_twin(model)
 
 
 def load(folder=WEIGHTS):
@@ -92,7 +108,7 @@ def train(arm, splits, checkpoint=None, folder=WEIGHTS):
     fixed = {"arm": arm, "depth": 20, "parameters": sum(p.numel() for p in model.parameters()),
              "data": splits.train.source, **{key: history.settings[key] for key in
                                              ("epochs", "batch_size", "lr", "seed")}}
-    rows = [fixed | row | sweep.environment() for row in history.epochs]
+    rows = [fixed | row | environment() for row in history.epochs]
     rows[-1] |= {"chosen_epoch": history.best["epoch"], "test_accuracy": test.accuracy,
                  "test_loss": test.loss}
     return rows
@@ -116,6 +132,16 @@ def main(arguments=None):
             return
         print(f"{arm}: test accuracy {rows[-1]['test_accuracy']:.4f}")
         record(rows, options.out, ("arm",), list(rows[-1]))
+
+
+@lru_cache(maxsize=1)
+def evaluators():
+    """Return the trained pair on the 1,000 test pictures of the mini set, by arm.
+
+    They are made once and remember what they have measured, for panels and notebook together.
+    """
+    pair, test = load(), data.load_fashion_mnist("mini", quiet=True).test
+    return {arm: lesions.Evaluator(getattr(pair, arm), test) for arm in ARMS}
 
 
 if __name__ == "__main__":

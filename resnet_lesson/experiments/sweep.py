@@ -1,6 +1,6 @@
 """Plain against residual, fairly: ``python -m resnet_lesson.experiments.sweep``.
 
-Four studies, each with equal initial weights for both arms (``models.plain_twin``), the same order
+Four studies, each with equal initial weights for both arms (``resnet.plain_twin``), the same order
 of pictures, the same learning rates and several seeds:
 
 - ``depth``: Fashion-MNIST mini, 6n + 2 networks and narrow ResNet-18 and -34, with batch norm;
@@ -22,73 +22,23 @@ trains study, arm, depth, rate and seed again and prints it beside the recorded 
 import argparse
 import csv
 import os
-import platform
-import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
-from typing import NamedTuple
 
 import torch
 from tqdm import tqdm
 
-from resnet_lesson import blocks, data, evaluation, experiments, models, speed, training
-from resnet_lesson.experiments import RESULTS, read
+from resnet_lesson import data, training
+from resnet_lesson.experiments.studies import ARMS, IMAGENET_DEPTHS, STUDIES, Run, final_rows, runs
+from resnet_lesson.experiments.table import RESULTS, environment, load_or_end
+from resnet_lesson.experiments.table import record as append
+from resnet_lesson.networks import blocks, resnet
+from resnet_lesson.training import evaluation
+from resnet_lesson.training.arrangement import Arrangement
 
 TABLE = RESULTS / "sweep.csv"
-ARMS = ("plain", "residual")
-RATES = (0.01, 0.03, 0.1)
-# More rates for both arms, where the best one of an arm was the end of the grid.
-WIDER = {8: (0.3,), 20: (0.3,), 18: (0.003,), 34: (0.003,)}
-WIDER_NO_NORM = {8: (0.1,), 20: (0.001, 0.1), 32: (0.1,)}
-DEPTHS = (8, 20, 32, 56, 18, 34)
-IMAGENET_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
-
-
-class Study(NamedTuple):
-    """What all runs of a study share; ``epochs`` to ``schedule`` are arguments of ``fit``.
-
-    ``wider`` holds more rates for some depths, for both arms alike.
-    """
-
-    source: str
-    depths: tuple
-    rates: tuple
-    seeds: range
-    norm: bool = True
-    epochs: int = 2
-    batch_size: int = 64
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    schedule: str = "one-cycle"
-    size: int | None = None
-    wider: dict = MappingProxyType({})
-
-    def rates_at(self, depth):
-        """Return the learning rates of both arms at a depth."""
-        return (*self.rates, *self.wider.get(depth, ()))
-
-
-STUDIES = {
-    "depth": Study("mini", DEPTHS, RATES, range(5), wider=WIDER),
-    "no-norm": Study("mini", DEPTHS, (0.003, 0.01, 0.03), range(5), norm=False,
-                     wider=WIDER_NO_NORM),
-    "digits": Study("digits", (18,), (0.005, 0.01), range(10), epochs=5, momentum=0.0,
-                    weight_decay=0.0, schedule="constant", size=32),
-    "full": Study("full", (20, 56), (), range(3), epochs=1),
-}
-
-
-class Run(NamedTuple):
-    """What tells one run from all others: its key in the table."""
-
-    study: str
-    arm: str
-    depth: int
-    lr: float
-    seed: int
 
 
 COLUMNS = (
@@ -97,36 +47,6 @@ COLUMNS = (
     "validation_loss", "validation_accuracy", "gradient_norm", "seconds", "examples_per_second",
     "first_gradient_norm", "train_error", "validation_error", "test_error", "test_error_200",
     "diverged", "threads", "processor", "python", "torch", "commit")
-
-
-def runs(study):
-    """Return the ``Run``s of a study; those of ``full`` need the results of ``depth``."""
-    setting = STUDIES[study]
-    return [Run(study, arm, depth, lr, seed)
-            for seed in setting.seeds for depth in setting.depths for arm in ARMS
-            for lr in setting.rates_at(depth) or (best_rate("depth", arm, depth),)]
-
-
-def final_rows(study, rows=None):
-    """Return the last row of each run of a study: the one that holds the final errors."""
-    rows = read("sweep") if rows is None else rows
-    return [row for row in rows if row["study"] == study and row["train_error"] != ""]
-
-
-def best_rate(study, arm, depth, rows=None):
-    """Return the learning rate of a study with the lowest mean training error over seeds.
-
-    Raises:
-        ValueError: no run of that arm and depth is recorded.
-    """
-    errors = {}
-    for row in final_rows(study, rows):
-        if (row["arm"], row["depth"]) == (arm, depth):
-            errors.setdefault(row["lr"], []).append(row["train_error"])
-    if not errors:
-        raise ValueError(f"no recorded run of study {study!r}, arm {arm!r}, depth {depth}; "
-                         f"python -m resnet_lesson.experiments.sweep {study} makes them")
-    return min(errors, key=lambda lr: sum(errors[lr]) / len(errors[lr]))
 
 
 def build(run):
@@ -143,13 +63,13 @@ def build(run):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
         if run.study == "digits":
-            model = models.resnet18()
+            model = resnet.resnet18()
         elif run.depth in IMAGENET_DEPTHS:
-            model = models.ResNet(blocks.BasicBlock, IMAGENET_DEPTHS[run.depth], norm=norm,
+            model = resnet.ResNet(blocks.BasicBlock, IMAGENET_DEPTHS[run.depth], norm=norm,
                                   widths=(16, 32, 64, 128))
         else:
-            model = models.small_resnet(run.depth, stem="small/2", norm=norm)
-    return model if run.arm == "residual" else models.plain_twin(model)
+            model = resnet.small_resnet(run.depth, stem="small/2", norm=norm)
+    return model if run.arm == "residual" else resnet.plain_twin(model)
 
 
 @lru_cache(maxsize=2)
@@ -187,7 +107,7 @@ def train(run, **changes):
     try:
         history = training.fit(model, pictures, lr=run.lr, seed=run.seed, watch=watch,
                                device="cpu", progress=False,
-                               arrangement=speed.Arrangement(channels_last=True),
+                               arrangement=Arrangement(channels_last=True),
                                **options)
     except RuntimeError as error:  # the loss is no number any more
         history, diverged = error.history, 1
@@ -211,23 +131,9 @@ def train(run, **changes):
     return rows
 
 
-@lru_cache(maxsize=1)
-def environment():
-    """Return what a measurement depends on besides its settings, as columns of the table."""
-    try:
-        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], text=True, timeout=10,
-                                capture_output=True, cwd=Path(__file__).parent).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        commit = ""
-    processor = torch.backends.cpu.get_cpu_capability()
-    return {"threads": torch.get_num_threads(), "processor": f"{platform.machine()} {processor}",
-            "python": platform.python_version(), "torch": torch.__version__.split("+")[0],
-            "commit": commit}
-
-
 def record(rows, table=TABLE):
-    """Add the rows of one run to the table, see ``experiments.record``."""
-    experiments.record(rows, table, Run._fields, COLUMNS)
+    """Add the rows of one run to the table, see ``table.record``."""
+    append(rows, table, Run._fields, COLUMNS)
 
 
 def recorded(table=TABLE):
@@ -268,11 +174,11 @@ def main(arguments=None):
     if options.only is None:
         studies = options.studies or list(STUDIES)
         if "full" in studies:  # before hours of other studies
-            experiments.load_or_end(parser, "full")
+            load_or_end(parser, "full")
         return sweep(studies, options.workers)
     study, arm, depth, lr, seed = options.only
     if study == "full":
-        experiments.load_or_end(parser, "full")
+        load_or_end(parser, "full")
     try:
         run = Run(study, arm, int(depth), float(lr), int(seed))
         build(run)

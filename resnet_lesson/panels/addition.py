@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import ipywidgets as widgets
 
-from resnet_lesson.convolution import output_size
 from resnet_lesson.figures import AMBER, BLUE, GREEN, GREY, ORANGE, SKY
+from resnet_lesson.networks.convolution import output_size
 from resnet_lesson.panels.base import DrawingPanel, svg
 
 NONE, IDENTITY = "none", "identity"

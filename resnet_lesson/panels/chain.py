@@ -7,9 +7,10 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from resnet_lesson import figures
-from resnet_lesson.experiments.gradients import FACTOR, short, verdict
-from resnet_lesson.figures.gradients import above, log_axis
+from resnet_lesson.figures.axes import above, log_axis
+from resnet_lesson.findings.gradient_flow import FACTOR, verdict
 from resnet_lesson.panels.base import FigurePanel
+from resnet_lesson.words import short
 
 DEEPEST, LOWEST, HIGHEST = 64, -3.0, 2.0
 SLOPES = np.linspace(LOWEST, HIGHEST, 501)

@@ -7,23 +7,23 @@ from typing import NamedTuple
 import ipywidgets as widgets
 import numpy as np
 
-from resnet_lesson import experiments
-from resnet_lesson.experiments import comparison, sweep
-from resnet_lesson.experiments.comparison import KINDS
-from resnet_lesson.experiments.conclusions import listed, signed
-from resnet_lesson.experiments.gradients import short
+from resnet_lesson.experiments import table
+from resnet_lesson.experiments.studies import ARMS, STUDIES
 from resnet_lesson.figures import GREY
-from resnet_lesson.figures.gradients import COLORS, LINES, MARKERS
-from resnet_lesson.intervals import Interval, t_interval
+from resnet_lesson.figures.gradient_sum import COLORS, LINES, MARKERS
+from resnet_lesson.findings import comparison
+from resnet_lesson.findings.comparison import KINDS
+from resnet_lesson.findings.intervals import Interval, t_interval
 from resnet_lesson.panels.base import FigurePanel
+from resnet_lesson.words import listed, short, signed
 
-STUDIES = {"batch norm": "depth", "none": "no-norm"}
+NORMS = {"batch norm": "depth", "none": "no-norm"}
 METRICS = {"training error": "train_error", "validation error": "validation_error",
            "test error": "test_error", "gradient norm, last epoch": "gradient_norm",
            "gradient norm, first step": "first_gradient_norm", "seconds": "seconds"}
 BEST = "best of each arm"
-RATES = sorted({rate for study in STUDIES.values() for depth in sweep.STUDIES[study].depths
-                for rate in sweep.STUDIES[study].rates_at(depth)})
+RATES = sorted({rate for study in NORMS.values() for depth in STUDIES[study].depths
+                for rate in STUDIES[study].rates_at(depth)})
 PLACES = {8: 0, 20: 1, 32: 2, 56: 3, 18: 4.5, 34: 5.5}  # the ImageNet kind stands apart
 ERRORS = tuple(name for name in METRICS if name.endswith("error"))
 
@@ -59,7 +59,7 @@ class View(NamedTuple):
 @lru_cache(maxsize=1)
 def recorded():
     """Return ``{(study, arm, depth): {rate: {seed: Result}}}`` of the recorded sweep."""
-    rows = [row for row in experiments.read("sweep") if row["study"] in STUDIES.values()]
+    rows = [row for row in table.read("sweep") if row["study"] in NORMS.values()]
     keys = {(row["study"], row["arm"], row["depth"]) for row in rows}
     return {key: found for key in keys if (found := comparison.by_rate(rows, *key))}
 
@@ -118,7 +118,7 @@ class Explore(FigurePanel):
                     options=sorted(PLACES), value=56, description="depth in layers",
                     layout=widgets.Layout(width="330px", margin="2px 14px 2px 2px")),
                 "rate": choice("learning rate", rates, BEST),
-                "norm": choice("norm", list(STUDIES), "batch norm"),
+                "norm": choice("norm", list(NORMS), "batch norm"),
                 "metric": choice("show", list(METRICS), "training error")}
 
     @staticmethod
@@ -128,18 +128,18 @@ class Explore(FigurePanel):
         Raises:
             ValueError: an unknown setting, or nothing recorded for it.
         """
-        for name, value, known in (("norm", norm, STUDIES), ("metric", metric, METRICS),
+        for name, value, known in (("norm", norm, NORMS), ("metric", metric, METRICS),
                                    ("depth", depth, PLACES)):
             if value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(map(str, known))}, "
                                  f"got {value!r}")
-        study, column = STUDIES[norm], METRICS[metric]
+        study, column = NORMS[norm], METRICS[metric]
         try:
             there = recorded()
         except FileNotFoundError as error:
             raise ValueError(f"{error}; python -m resnet_lesson.experiments.sweep "
                              "makes it") from None
-        arms = [arm for arm in sweep.ARMS if (study, arm, depth) in there]
+        arms = [arm for arm in ARMS if (study, arm, depth) in there]
         rates = sorted({lr for arm in arms for lr in there[study, arm, depth]})
         if not rates or rate != BEST and rate not in rates:
             grid = f"; the rates there are {listed(f'{r:g}' for r in rates)}" if rates else ""
@@ -151,10 +151,10 @@ class Explore(FigurePanel):
             return point(study, arm, layers, best().get((study, arm, layers))
                          if rate == BEST else rate, column)
         by_depth = {arm: {layers: found for layers in PLACES if (found := chosen(arm, layers))}
-                    for arm in sweep.ARMS}
+                    for arm in ARMS}
         by_rate = {arm: {lr: found for lr in rates
                          if (found := point(study, arm, depth, lr, column))}
-                   for arm in sweep.ARMS}
+                   for arm in ARMS}
         here = {arm: by_depth[arm][depth] for arm in arms if depth in by_depth[arm]}
         edges = {arm: comparison.edge(there[study, arm, depth], found.rate) if rate == BEST else ""
                  for arm, found in here.items()}
@@ -167,7 +167,7 @@ class Explore(FigurePanel):
         self._axes = figure.subplots(1, 2, width_ratios=(1.35, 1), sharey=True)
         left, right = self._axes
         self._lines, self._bands, self._dots, self._rings = {}, {}, {}, {}
-        for arm in sweep.ARMS:
+        for arm in ARMS:
             look = {"color": COLORS[arm], "linestyle": LINES[arm], "marker": MARKERS[arm]}
             for part, ax in (("6n + 2", left), ("ImageNet", left), ("rate", right)):
                 key = arm, part
@@ -218,7 +218,7 @@ class Explore(FigurePanel):
                             f"learning rate {values['rate']:g}")
         right.title.set_text(f"{values['depth']} layers")
         self._here.set_xdata([PLACES[values["depth"]]] * 2)
-        for arm in sweep.ARMS:
+        for arm in ARMS:
             depths, rates = result.by_depth[arm], result.by_rate[arm]
             for kind, there in KINDS.items():
                 self._put((arm, kind), [(PLACES[depth], depths[depth].values) for depth in there
@@ -254,7 +254,7 @@ class Explore(FigurePanel):
         """Return both means with their spread, the paired difference, and words of caution."""
         write = _error if values["metric"] in ERRORS else _number
         arms = []
-        for arm in sweep.ARMS:
+        for arm in ARMS:
             found = result.chosen.get(arm)
             arms.append(f"{arm} not recorded" if found is None else
                         f"{arm} {write(np.mean(found.values))} at rate {found.rate:g} "
@@ -281,7 +281,7 @@ def _paired(there, study, depth, here, column):
     """Return the interval of plain − residual over shared seeds, or ``None``."""
     if len(here) < 2:
         return None
-    plain, residual = (there[study, arm, depth][here[arm].rate] for arm in sweep.ARMS)
+    plain, residual = (there[study, arm, depth][here[arm].rate] for arm in ARMS)
     differences = [getattr(plain[seed], column) - getattr(residual[seed], column)
                    for seed in sorted(set(plain) & set(residual))]
     differences = [value for value in differences if math.isfinite(value)]

@@ -8,9 +8,12 @@ import numpy as np
 
 from resnet_lesson import figures
 from resnet_lesson.experiments import gradients as experiment
-from resnet_lesson.experiments.gradients import short, verdict
-from resnet_lesson.figures.gradients import COLORS, LINES, MARKERS, above, bounds, log_axis
+from resnet_lesson.figures.axes import above, bounds, log_axis
+from resnet_lesson.figures.gradient_sum import COLORS, LINES, MARKERS
+from resnet_lesson.findings import gradient_flow
+from resnet_lesson.findings.gradient_flow import FACTOR, verdict
 from resnet_lesson.panels.base import FigurePanel
+from resnet_lesson.words import short
 
 # What is shown → (field with a value per block, column with the ratio).
 QUANTITIES = {"gradient of activations": ("gradients", "gradient_ratio"),
@@ -145,7 +148,7 @@ class GradientFlow(FigurePanel):
         self._right.set_xticks(depths, [str(depth) for depth in depths])
         self._right.minorticks_off()
         self._right.set(xlim=(depths[0] * 0.85, depths[-1] * 1.18), xlabel="blocks")
-        self._right.axhspan(1 / experiment.FACTOR, experiment.FACTOR, color=figures.YELLOW,
+        self._right.axhspan(1 / FACTOR, FACTOR, color=figures.YELLOW,
                             alpha=0.35, linewidth=0)
         figure.legend(loc="outside upper center", ncols=4)
         self._right.set_title("first ÷ last block")
@@ -201,7 +204,7 @@ class GradientFlow(FigurePanel):
         ratios = result.ratios[arm][depth]
         middle = float(np.median(ratios))
         activations = values["quantity"] == "activation spread"
-        words = (f"{arm}, {experiment.name(values['norm'], values['initialisation'])}, {depth} "
+        words = (f"{arm}, {gradient_flow.name(values['norm'], values['initialisation'])}, {depth} "
                  f"blocks ({2 * depth} convolutions), {values['quantity']}: {first} at the first "
                  f"block, {last} at the last. {'Last ÷ first' if activations else 'First ÷ last'} "
                  f"is {short(middle)} ({_spread(ratios)}): it {verdict(middle)}.")

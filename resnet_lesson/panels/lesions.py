@@ -3,14 +3,15 @@
 import asyncio
 import html
 import random
-from functools import lru_cache
 from typing import NamedTuple
 
 import ipywidgets as widgets
 
-from resnet_lesson import data, figures, lesions
+from resnet_lesson import figures
 from resnet_lesson.experiments import small_pair
-from resnet_lesson.intervals import wilson
+from resnet_lesson.experiments.small_pair import evaluators
+from resnet_lesson.findings.intervals import wilson
+from resnet_lesson.inside import lesions
 from resnet_lesson.panels.base import DrawingPanel, svg
 
 ARMS = ("residual", "plain")
@@ -39,16 +40,6 @@ class Reading(NamedTuple):
     high: float
     intact: float
     trouble: str
-
-
-@lru_cache(maxsize=1)
-def evaluators():
-    """Return the trained pair on the 1,000 test pictures of the mini set, by arm.
-
-    They are made once and remember what they have measured, for panels and notebook together.
-    """
-    pair, test = small_pair.load(), data.load_fashion_mnist("mini", quiet=True).test
-    return {arm: lesions.Evaluator(getattr(pair, arm), test) for arm in ARMS}
 
 
 def names():

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import ipywidgets as widgets
 
 from resnet_lesson import figures
-from resnet_lesson.convolution import output_size
+from resnet_lesson.networks.convolution import output_size
 from resnet_lesson.panels.base import DrawingPanel, svg
 
 LAYERS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3),

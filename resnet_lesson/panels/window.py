@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import ipywidgets as widgets
 
 from resnet_lesson import figures
-from resnet_lesson.convolution import output_size, span_size, unreached, windows
+from resnet_lesson.networks.convolution import output_size, span_size, unreached, windows
 from resnet_lesson.panels.base import DrawingPanel, svg
 
 LIMITS = {"input_size": (1, 12), "kernel_size": (1, 7), "stride": (1, 5), "padding": (0, 6),

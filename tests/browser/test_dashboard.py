@@ -5,7 +5,7 @@ import re
 import nbformat
 import pytest
 
-from resnet_lesson.publish import KERNEL
+from resnet_lesson.tools.publish import KERNEL
 from tests.browser import lab
 
 pytestmark = pytest.mark.skipif(

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from resnet_lesson.publish import NOTEBOOKS
+from resnet_lesson.tools.publish import NOTEBOOKS
 from tests.browser import lab
 
 PROJECT = NOTEBOOKS.parent

@@ -1,0 +1,163 @@
+"""Fashion-MNIST's four IDX files: find them, check them, read and write them, fetch them.
+
+Format: Y. LeCun's description of MNIST's IDX.
+"""
+
+import gzip
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+# MD5 of the unpacked IDX files; the packed ones differ between distributors.
+CHECKSUMS = {
+    "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+    "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+    "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+    "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+}
+SYSTEM_FOLDERS = (Path("/usr/share/datasets/fashion-mnist"),)
+DOWNLOAD_BYTES = 30_900_000
+
+
+def project_data():
+    """Return the folder for downloaded data: ``data/`` in the project, or else in this folder."""
+    project = Path(__file__).resolve().parents[2]
+    return (project if (project / "pyproject.toml").exists() else Path.cwd()) / "data"
+
+
+def find_full(root=None):
+    """Return the folder that holds the four IDX files, or ``None``. Looks, but does not read."""
+    for place in candidates(root):
+        for folder in (place / "FashionMNIST" / "raw", place):
+            if all(file_in(folder, name) for name in CHECKSUMS):
+                return folder
+    return None
+
+
+def candidates(root):
+    """Return the folders to look in: ``root``, or else the project's and the system's."""
+    return (Path(root),) if root is not None else (project_data(), *SYSTEM_FOLDERS)
+
+
+def file_in(folder, name):
+    """Return the path of an IDX file, unpacked or packed; ``None`` if there is neither."""
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    return None
+
+
+def read_idx(folder, name):
+    """Return the values of one of the four files as a uint8 tensor, after checking its MD5.
+
+    Images have the shape (N, 28, 28), labels (N,).
+
+    Raises:
+        ValueError: the file cannot be unpacked, or its checksum is not Fashion-MNIST's.
+        FileNotFoundError: there is no such file, packed or not.
+    """
+    path = file_in(Path(folder), name)
+    if path is None:
+        raise FileNotFoundError(f"{folder} holds neither {name} nor {name}.gz; give the folder "
+                                "with the four files of Fashion-MNIST")
+    remedy = ('delete it and load again with download=True, or use source="mini", '
+              "which needs no files")
+    try:
+        raw = path.read_bytes()
+        raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read ({error}); {remedy}") from None
+    found = hashlib.md5(raw, usedforsecurity=False).hexdigest()
+    if found != CHECKSUMS[name]:
+        twin = next((other for other, md5 in CHECKSUMS.items() if md5 == found), None)
+        what = f"it is {twin} under a wrong name" if twin else "it is damaged or another data set"
+        raise ValueError(f"{path} is not Fashion-MNIST's {name}: {what} "
+                         f"(MD5 {found}, expected {CHECKSUMS[name]}); {remedy}")
+    values = torch.frombuffer(bytearray(raw), dtype=torch.uint8)
+    return values[16:].view(-1, 28, 28) if "images" in name else values[8:]
+
+
+def download(root, timeout):
+    """Fetch the four files with torchvision into ``root/FashionMNIST/raw``; all or nothing.
+
+    Raises:
+        RuntimeError: the folder cannot be written to, the download failed or took longer than
+            ``timeout`` seconds.
+        ValueError: a file that arrived is not Fashion-MNIST's.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".download-", dir=root))
+    except OSError as error:
+        raise RuntimeError(f"cannot write to {root} ({error.strerror}); give a folder of your own "
+                           'as root, or use source="mini", which needs no files') from None
+    code = "import sys, torchvision; torchvision.datasets.FashionMNIST(sys.argv[1], download=True)"
+    try:
+        with tempfile.TemporaryFile("w+") as log:
+            process = subprocess.Popen([sys.executable, "-c", code, str(staging)],
+                                       stdout=log, stderr=log)
+            try:
+                finished = _watch(process, staging, timeout)
+            finally:
+                process.kill()
+                process.wait()
+            if not finished or process.returncode:
+                log.seek(0)
+                why = (log.read().strip().split("\n")[-1] if finished
+                       else f"it took longer than {timeout} seconds")
+                raise RuntimeError(f"the download of Fashion-MNIST failed ({why[:200]}); "
+                                   'try again later, or use source="mini", which needs no network')
+        raw = staging / "FashionMNIST" / "raw"
+        for name in CHECKSUMS:
+            read_idx(raw, name)
+        target = root / "FashionMNIST" / "raw"
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            for name in CHECKSUMS:
+                os.replace(raw / name, target / name)
+        except OSError as error:
+            raise RuntimeError(f"cannot write to {target} ({error.strerror}); give another "
+                               "folder as root") from None
+        return target
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _watch(process, staging, timeout):
+    """Show how much has arrived until the process ends; ``False`` if time ran out first."""
+    deadline = time.monotonic() + timeout
+    with tqdm(total=DOWNLOAD_BYTES, unit="B", unit_scale=True, file=sys.stdout,
+              desc="Fashion-MNIST") as bar:
+        while process.poll() is None:
+            if time.monotonic() > deadline:
+                return False
+            arrived = sum(path.stat().st_size for path in staging.rglob("*.gz"))
+            bar.update(min(arrived, DOWNLOAD_BYTES) - bar.n)
+            time.sleep(0.2)
+    return True
+
+
+def write_idx(splits, root):
+    """Write train and test pictures as IDX files under ``root/FashionMNIST/raw``.
+
+    This is the layout that torchvision's ``FashionMNIST`` and the book's loader read, so that
+    other people's code can be run on exactly the pictures that ours sees.
+    """
+    raw = Path(root) / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True, exist_ok=True)
+    for prefix, split in (("train", splits.train), ("t10k", splits.test)):
+        images, labels = split.images.squeeze(1).numpy(), split.labels.to(torch.uint8).numpy()
+        for kind, values in (("images-idx3", images), ("labels-idx1", labels)):
+            header = np.array([0x0800 + values.ndim, *values.shape], dtype=">i4").tobytes()
+            (raw / f"{prefix}-{kind}-ubyte").write_bytes(header + values.tobytes())
+    return raw

@@ -1,0 +1,322 @@
+"""Our networks against torchvision's: with the same weights they must give the same numbers.
+
+A comparison is worth what it can catch. Three things hide mistakes and are avoided here: batch
+norm in training mode (it ignores the running statistics), fresh statistics (mean 0 and variance
+1 make half of the formula invisible), and names that are loaded "as far as they fit". Numbers
+are float64, so that rounding (about 1e-15) and mistakes lie far apart.
+
+``Reference`` holds torchvision's side of a comparison, ``report`` compares ours with it.
+``networks.mutants`` holds networks that are wrong on purpose, and which check catches which.
+"""
+
+import copy
+import hashlib
+import math
+import os
+import sys
+import urllib.request
+from functools import cached_property
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from resnet_lesson.networks import resnet
+
+DEPTHS = (18, 34, 50, 101, 152)
+STAGES = {"maxpool": "stem", "layer1": "stage 1", "layer2": "stage 2", "layer3": "stage 3",
+          "layer4": "stage 4", "avgpool": "pooled", "fc": "logits"}
+TOLERANCE = 1e-8
+
+
+def theirs(depth, num_classes=1000):
+    """Return torchvision's ResNet of a depth, with new random weights.
+
+    Raises:
+        ValueError: no such depth.
+    """
+    _check_depth(depth)
+    return getattr(torchvision.models, f"resnet{depth}")(num_classes=num_classes)
+
+
+def ours(depth, num_classes=1000):
+    """Return our ResNet of a depth for colour pictures, with new random weights.
+
+    Raises:
+        ValueError: no such depth.
+    """
+    _check_depth(depth)
+    return getattr(resnet, f"resnet{depth}")(num_classes=num_classes, in_channels=3)
+
+
+def _check_depth(depth):
+    if depth not in DEPTHS:
+        raise ValueError(f"depth must be one of {', '.join(map(str, DEPTHS))}, got {depth!r}")
+
+
+def mismatches(source, target):
+    """Return what keeps ``source`` from being loaded into ``target``, as a list of sentences.
+
+    Both are modules. Names, their order and the shapes of the tensors are compared; an empty
+    list means that loading is strict in both directions.
+    """
+    left, right = source.state_dict(), target.state_dict()
+    found = [f"{name} is missing" for name in left if name not in right]
+    found += [f"{name} is too many" for name in right if name not in left]
+    found += [f"{name} is {tuple(right[name].shape)} instead of {tuple(left[name].shape)}"
+              for name in left if name in right and left[name].shape != right[name].shape]
+    if not found and list(left) != list(right):
+        found.append("the names are equal, but their order is not")
+    return found
+
+
+def transfer(source, target):
+    """Copy every weight and statistic of ``source`` into ``target``, strictly; return target.
+
+    Raises:
+        ValueError: a name, the order or a shape differs; nothing is copied then.
+    """
+    found = mismatches(source, target)
+    if found:
+        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+        raise ValueError(f"the weights do not fit: {found[0]}{more}; both networks need the same "
+                         "depth, channels, classes and norms")
+    target.load_state_dict(source.state_dict())
+    return target
+
+
+@torch.no_grad()
+def randomise(model, seed=0):
+    """Draw every weight and statistic of a network anew, far from its usual start; return it.
+
+    Scales lie in 0.5 … 1.5, shifts and running means around 0, running variances in 0.5 … 1.5,
+    none of them at the values 1, 0, 0, 1 that would hide a mistake.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(tensor, deviation):
+        tensor.copy_(deviation * torch.randn(tensor.shape, generator=generator))
+
+    def positive(tensor):
+        tensor.copy_(0.5 + torch.rand(tensor.shape, generator=generator))
+
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            normal(module.weight, math.sqrt(2 / module.weight[0].numel()))
+            if module.bias is not None:
+                normal(module.bias, 0.1)
+        elif isinstance(module, nn.BatchNorm2d):
+            positive(module.weight)
+            normal(module.bias, 0.1)
+            normal(module.running_mean, 0.1)
+            positive(module.running_var)
+            module.num_batches_tracked.fill_(7)
+    return model
+
+
+def freshen(model):
+    """Put every batch norm of a network back to how it starts: 1, 0, mean 0, variance 1."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
+    return model
+
+
+@torch.no_grad()
+def stage_outputs(model, x):
+    """Return what each stage of a network gives for ``x``, in order, by the names in ``STAGES``.
+
+    Works for torchvision's networks and for ours with the 7×7 stem. The mode, training or
+    evaluation, is left as it is.
+    """
+    found, hooks = {}, []
+    for name, label in STAGES.items():
+        def keep(module, inputs, output, label=label):
+            found[label] = output.detach().clone()  # torchvision's ReLU overwrites its input
+        hooks.append(getattr(model, name).register_forward_hook(keep))
+    try:
+        model(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def difference(found, expected):
+    """Return max |found − expected| / max |expected|; infinite where shapes differ or a NaN is."""
+    if found.shape != expected.shape:
+        return math.inf
+    if not expected.is_floating_point():
+        return 0.0 if torch.equal(found, expected) else math.inf
+    gap = (found - expected).abs().max().item()
+    scale = expected.abs().max().item()
+    if math.isnan(gap) or math.isnan(scale):
+        return math.inf
+    return gap / scale if scale else (math.inf if gap else 0.0)
+
+
+def differences(found, expected):
+    """Return the ``difference`` of each tensor in ``expected`` by name; infinite where missing."""
+    return {name: difference(found[name], value) if name in found else math.inf
+            for name, value in expected.items()}
+
+
+def training_step(network, x, y, lr=0.1):
+    """Take one step of gradient descent in training mode, in place.
+
+    Args:
+        network: any classifier.
+        x: pictures, shape (N, channels, H, W).
+        y: labels, shape (N,).
+        lr: learning rate.
+
+    Returns:
+        ``(gradients, weights, statistics)``: three dicts of tensors by name. The last holds the
+        buffers: running means and variances and their counters.
+    """
+    network.train()
+    network.zero_grad()
+    F.cross_entropy(network(x), y).backward()
+    weights = dict(network.named_parameters())
+    gradients = {name: weight.grad for name, weight in weights.items() if weight.grad is not None}
+    with torch.no_grad():
+        for name, gradient in gradients.items():
+            weights[name].sub_(gradient, alpha=lr)
+    return (gradients, {name: weight.detach() for name, weight in weights.items()},
+            dict(network.named_buffers()))
+
+
+class Reference:
+    """Torchvision's side of a comparison: one network with random weights, and its results.
+
+    Args:
+        depth: 18, 34, 50, 101 or 152.
+        size: side of the pictures in pixels; at least 33, so that the last stage sees more than
+            one pixel and its batch statistics mean something.
+        batch: number of pictures.
+        seed: of weights, statistics, pictures and labels.
+
+    Attributes:
+        network: torchvision's network in float64 and evaluation mode.
+        x: pictures, shape (batch, 3, size, size).
+        y: labels, shape (batch,).
+    """
+
+    def __init__(self, depth=18, size=64, batch=2, seed=0):
+        if size < 33 or batch < 2:
+            raise ValueError("a comparison needs pictures of at least 33 pixels and a batch of at "
+                             f"least 2, got size={size}, batch={batch}")
+        self.depth, self.seed = depth, seed
+        with torch.random.fork_rng(devices=[]):
+            self.network = randomise(theirs(depth).double(), seed).eval()
+        generator = torch.Generator().manual_seed(seed + 1)
+        self.x = torch.randn(batch, 3, size, size, generator=generator, dtype=torch.float64)
+        self.y = torch.randint(1000, (batch,), generator=generator)
+
+    @cached_property
+    def stages(self):
+        """Return the output of each stage in evaluation mode."""
+        return stage_outputs(self.network, self.x)
+
+    @cached_property
+    def fresh(self):
+        """Return a copy of the network with fresh batch norms, in training mode."""
+        return freshen(copy.deepcopy(self.network)).train()
+
+    @cached_property
+    def fresh_logits(self):
+        """Return the logits of ``fresh``, in training mode."""
+        with torch.no_grad():
+            return self.fresh(self.x)
+
+    @cached_property
+    def step(self):
+        """Return ``training_step`` of a copy of the network."""
+        return training_step(copy.deepcopy(self.network), self.x, self.y)
+
+
+def report(depth, **settings):
+    """Return the largest differences between our network and torchvision's, by what is compared.
+
+    Weights go strictly from theirs to ours and back. Compared are every stage in evaluation
+    mode, then gradients, weights and statistics of one training step, then every stage again.
+
+    Args:
+        depth: 18, 34, 50, 101 or 152.
+        **settings: of ``Reference``.
+
+    Raises:
+        ValueError: no such depth, or the weights do not fit.
+    """
+    reference = Reference(depth, **settings)
+    network = transfer(reference.network, ours(depth).double()).eval()
+    transfer(network, reference.network)
+    rows = {"stages": differences(stage_outputs(network, reference.x), reference.stages)}
+    results = []
+    for net in (network, reference.network):  # in place: two networks of depth 152 are enough
+        step = training_step(net, reference.x, reference.y)
+        results.append((*step, stage_outputs(net.eval(), reference.x)))
+    kinds = ("gradients", "weights", "statistics", "stages after the step")
+    rows.update({kind: differences(mine, expected)
+                 for kind, mine, expected in zip(kinds, *results, strict=True)})
+    return {kind: max(gaps.values()) for kind, gaps in rows.items()}
+
+
+def pretrained(depth, download=False, timeout=10):
+    """Return torchvision's trained weights of a depth as a state_dict.
+
+    They are looked for where torch keeps its downloads (``torch.hub.get_dir()``), and checked
+    against the first digits of their SHA-256, which torchvision writes into the file's name.
+
+    Args:
+        depth: 18, 34, 50, 101 or 152.
+        download: fetch them if they are not there; 45 MB for depth 18.
+        timeout: seconds of silence after which a download gives up.
+
+    Raises:
+        FileNotFoundError: they are not there, and ``download`` is ``False``.
+        RuntimeError: the download failed.
+        ValueError: no such depth, or the file is damaged.
+    """
+    _check_depth(depth)
+    url = torchvision.models.get_model_weights(f"resnet{depth}").DEFAULT.url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
+    if not path.is_file():
+        if not download:
+            raise FileNotFoundError(f"the trained weights {path.name} are not among torch's "
+                                    "downloads; ask for them with download=True, or go on without")
+        _fetch(url, path, timeout)
+    if not _is_whole(path, path.stem):
+        raise ValueError(f"{path} is damaged: its SHA-256 is not the one in its name; delete it "
+                         "and ask for it again with download=True")
+    return torch.load(path, weights_only=True)
+
+
+def _is_whole(path, stem):
+    """Return whether a file's SHA-256 begins with the digits at the end of ``stem``."""
+    return hashlib.sha256(path.read_bytes()).hexdigest().startswith(stem.rsplit("-", 1)[1])
+
+
+def _fetch(url, path, timeout):
+    """Download a file beside its place, check it, then put it there in one move."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (urllib.request.urlopen(url, timeout=timeout) as source, open(partial, "wb") as target,
+              tqdm(total=int(source.headers.get("Content-Length") or 0) or None, unit="B",
+                   unit_scale=True, desc=path.name, file=sys.stdout) as bar):
+            while piece := source.read(1 << 20):
+                target.write(piece)
+                bar.update(len(piece))
+        if not _is_whole(partial, path.stem):
+            raise OSError("what arrived is not the file that was announced")
+        os.replace(partial, path)
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error
+        raise RuntimeError(f"the download of {path.name} failed ({reason}); try again later, or "
+                           "go on without trained weights") from None
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,232 @@
+"""Residual networks assembled from blocks, with torchvision's attribute names.
+
+Source: He et al., "Deep Residual Learning for Image Recognition" (2016), table 1 (ImageNet) and
+section 4.2 (the 6n + 2 layers for small pictures).
+"""
+
+import copy
+
+from torch import nn
+
+from resnet_lesson.networks.blocks import (
+    BasicBlock,
+    Bottleneck,
+    _conv,
+    _norm,
+    require_batch,
+    require_values,
+    require_whole,
+)
+
+STEMS = ("imagenet", "small", "small/2")
+INITIALISATIONS = ("he", "xavier", "default")
+
+
+class ResNet(nn.Module):
+    """A residual network: stem, stages of blocks, global average pooling, one linear layer.
+
+    Args:
+        block: ``BasicBlock`` or ``Bottleneck``.
+        layers: number of blocks in each stage.
+        num_classes: length of the logits.
+        in_channels: channels of the pictures: 1 for grey, 3 for colour.
+        residual: ``False`` builds the plain twin: the same network without shortcuts.
+        widths: channels of each stage before ``block.expansion``.
+        stem: ``"imagenet"`` (7×7 stride 2, 3×3 max-pool stride 2), ``"small"`` (3×3) or
+            ``"small/2"`` (3×3 stride 2).
+        norm: batch norm after each convolution.
+        preactivation: norm and ReLU before each convolution, see ``blocks.BasicBlock``.
+        bias: bias in every convolution; ``None`` means only where there is no norm.
+        stem_bias: bias in the stem's convolution; ``None`` means as ``bias``.
+        zero_init_residual: start with every branch at zero, so that each block begins as its
+            shortcut (Goyal et al. 2017, section 5.1), see ``blocks.BasicBlock.zero_branch``.
+
+    Shapes:
+        (N, in_channels, H, W) → (N, num_classes)
+
+    Raises:
+        ValueError: a setting that makes no network, or an input that does not fit.
+    """
+
+    def __init__(self, block, layers, num_classes=10, in_channels=1, *, residual=True,
+                 widths=(64, 128, 256, 512), stem="imagenet", norm=True, preactivation=False,
+                 bias=None, stem_bias=None, zero_init_residual=False):
+        super().__init__()
+        require_whole("ResNet", num_classes=num_classes, in_channels=in_channels)
+        if stem not in STEMS:
+            raise ValueError(f"stem must be one of {', '.join(STEMS)}, got {stem!r}")
+        if not 0 < len(layers) <= len(widths):
+            raise ValueError(f"layers needs 1 to {len(widths)} stages, as widths has, "
+                             f"got {len(layers)}")
+        for i, (count, width) in enumerate(zip(layers, widths, strict=False)):
+            require_whole("ResNet", **{f"layers[{i}]": count, f"widths[{i}]": width})
+        if zero_init_residual and not residual:
+            raise ValueError("zero_init_residual=True needs residual=True: a plain network whose "
+                             "branches are zero gives the same logits for every picture and "
+                             "passes no gradient")
+        bias = not norm if bias is None else bias
+        stem_bias = bias if stem_bias is None else stem_bias
+        self.in_channels, self.preactivation = in_channels, preactivation
+        channels = widths[0]
+        if stem == "imagenet":
+            self.conv1 = nn.Conv2d(in_channels, channels, 7, 2, padding=3, bias=stem_bias)
+        else:
+            self.conv1 = _conv(in_channels, channels, 3, 2 if stem == "small/2" else 1,
+                               bias=stem_bias)
+        self.bn1 = _norm(channels, norm and not preactivation)
+        self.relu = nn.ReLU()
+        self.maxpool = nn.MaxPool2d(3, 2, padding=1) if stem == "imagenet" else nn.Identity()
+        self.stages = []
+        for i, (count, width) in enumerate(zip(layers, widths, strict=False)):
+            stage = nn.Sequential()
+            for j in range(count):
+                stride = 2 if i > 0 and j == 0 else 1
+                out_channels = width * block.expansion
+                stage.append(block(channels, out_channels, stride, residual, norm=norm,
+                                   preactivation=preactivation, bias=bias))
+                stage[-1].label = f"layer{i + 1}.{j} ({block.__name__})"
+                channels = out_channels
+            setattr(self, f"layer{i + 1}", stage)
+            self.stages.append(f"layer{i + 1}")
+        if preactivation:
+            self.bn2 = _norm(channels, norm)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(channels, num_classes)
+        initialize(self, "he")
+        if zero_init_residual:
+            for _, part in self.blocks():
+                part.zero_branch()
+
+    def forward(self, x):
+        """Return the logits."""
+        require_batch(x, self.in_channels, type(self).__name__)
+        require_values(self.bn1, x, self.conv1.stride[0], "conv1 and bn1, the stem,")
+        x = self.conv1(x)
+        if not self.preactivation:
+            x = self.relu(self.bn1(x))
+        x = self.maxpool(x)
+        for stage in self.stages:
+            x = getattr(self, stage)(x)
+        if self.preactivation:
+            x = self.relu(self.bn2(x))
+        return self.fc(self.avgpool(x).flatten(1))
+
+    def blocks(self):
+        """Return ``[(name, block), …]`` from input to output, named as in the state_dict."""
+        return [(f"{stage}.{i}", block) for stage in self.stages
+                for i, block in enumerate(getattr(self, stage))]
+
+
+def initialize(model, scheme="he"):
+    """Draw new weights for every convolution and linear layer; return the model.
+
+    Args:
+        model: any module.
+        scheme: ``"he"`` (He et al. 2015, normal, fan-out, as torchvision), ``"xavier"`` (Glorot
+            and Bengio 2010, uniform, as the book) or ``"default"`` (what PyTorch does).
+
+    Convolution biases start at zero under ``"he"`` and ``"xavier"``; the linear layer keeps
+    PyTorch's default under ``"he"``, as in torchvision.
+
+    Batch norms stay as they are.
+
+    Raises:
+        ValueError: unknown scheme.
+    """
+    if scheme not in INITIALISATIONS:
+        raise ValueError(f"scheme must be one of {', '.join(INITIALISATIONS)}, got {scheme!r}")
+    for module in model.modules():
+        if not isinstance(module, nn.Conv2d | nn.Linear):
+            continue
+        module.reset_parameters()
+        if scheme == "xavier":
+            nn.init.xavier_uniform_(module.weight)
+        elif scheme == "he" and isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if scheme != "default" and isinstance(module, nn.Conv2d) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+    return model
+
+
+def plain_twin(model):
+    """Return the same network without its shortcuts, with equal weights.
+
+    Every tensor of the twin is a copy of the tensor of that name in ``model``; what the twin
+    does not have are the projections on shortcuts (``downsample``). To compare both arms fairly,
+    build the residual one from a seed and the plain one with this function.
+
+    Args:
+        model: a ``ResNet`` with ``residual=True``; it stays as it is.
+
+    Raises:
+        ValueError: no residual network, or one whose branches start at zero
+            (``zero_init_residual``): without shortcuts it would pass nothing at all.
+    """
+    if not isinstance(model, ResNet) or not all(part.residual for _, part in model.blocks()):
+        raise ValueError("plain_twin needs a ResNet with residual=True, "
+                         f"got {type(model).__name__}"
+                         + (" without shortcuts" if isinstance(model, ResNet) else ""))
+    twin = copy.deepcopy(model)
+    for name, part in twin.blocks():
+        if part.branch_is_zero():
+            raise ValueError(f"the branch of {name} is zero (zero_init_residual=True), so its "
+                             "plain twin would give the same logits for every picture; "
+                             "build the network with zero_init_residual=False")
+        part.residual, part.downsample = False, None
+    return twin
+
+
+def resnet18(num_classes=10, in_channels=1, residual=True, **options):
+    """Build ResNet-18; further ``options`` as in ``ResNet``."""
+    return ResNet(BasicBlock, [2, 2, 2, 2], num_classes, in_channels, residual=residual, **options)
+
+
+def resnet34(num_classes=10, in_channels=1, residual=True, **options):
+    """Build ResNet-34; further ``options`` as in ``ResNet``."""
+    return ResNet(BasicBlock, [3, 4, 6, 3], num_classes, in_channels, residual=residual, **options)
+
+
+def resnet50(num_classes=10, in_channels=1, residual=True, **options):
+    """Build ResNet-50; further ``options`` as in ``ResNet``."""
+    return ResNet(Bottleneck, [3, 4, 6, 3], num_classes, in_channels, residual=residual, **options)
+
+
+def resnet101(num_classes=10, in_channels=1, residual=True, **options):
+    """Build ResNet-101; further ``options`` as in ``ResNet``."""
+    return ResNet(Bottleneck, [3, 4, 23, 3], num_classes, in_channels, residual=residual,
+                  **options)
+
+
+def resnet152(num_classes=10, in_channels=1, residual=True, **options):
+    """Build ResNet-152; further ``options`` as in ``ResNet``."""
+    return ResNet(Bottleneck, [3, 8, 36, 3], num_classes, in_channels, residual=residual,
+                  **options)
+
+
+FAMILY = {18: resnet18, 34: resnet34, 50: resnet50, 101: resnet101, 152: resnet152}
+
+
+def small_resnet(depth, num_classes=10, in_channels=1, residual=True, *, widths=(16, 32, 64),
+                 stem="small", **options):
+    """Build a network of 6n + 2 layers for small pictures (He et al. 2016, section 4.2).
+
+    Args:
+        depth: 8, 14, 20, …: 6n + 2 weighted layers, n blocks in each of three stages.
+        num_classes: length of the logits.
+        in_channels: channels of the pictures.
+        residual: add the shortcuts. Ours project with a 1×1 convolution where shapes change
+            (option B of the paper); the paper's networks of this kind pad with zeros (option A).
+        widths: channels of the three stages.
+        stem: see ``ResNet``; ``"small/2"`` quarters the cost.
+        **options: as in ``ResNet``.
+
+    Raises:
+        ValueError: the depth is not of the form 6n + 2.
+    """
+    require_whole("small_resnet", depth=depth)
+    n, rest = divmod(depth - 2, 6)
+    if rest or n < 1:
+        raise ValueError(f"depth must be 6n + 2 (8, 14, 20, …), got {depth}; "
+                         f"{6 * max(n, 1) + 2} would do")
+    return ResNet(BasicBlock, [n] * 3, num_classes, in_channels, residual=residual, widths=widths,
+                  stem=stem, **options)

@@ -1,0 +1,1 @@
+"""What makes and shows the lesson: commands, and what they use."""

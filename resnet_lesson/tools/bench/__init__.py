@@ -1,0 +1,1 @@
+"""Measure what the lesson says about speed."""

@@ -1,0 +1,69 @@
+"""What a training step costs here, and what a whole training will take."""
+
+import copy
+import math
+import time
+from typing import NamedTuple
+
+import torch
+
+from resnet_lesson.data.splits import check_batch_size
+from resnet_lesson.training.arrangement import PLAIN, arranged, step
+from resnet_lesson.training.device import pick_device
+from resnet_lesson.words import duration
+
+
+def step_seconds(model, split, *, batch_size=128, size=None, repeats=2, device="auto",
+                 arrangement=PLAIN):
+    """Return the wall time of one training step in seconds: forward, backward, update.
+
+    A copy of the model is trained, so that the model itself stays as it is. The first step, which
+    is slower, is not counted; the fastest of ``repeats`` is. Other arguments as in ``fit``.
+
+    Raises:
+        ValueError: ``batch_size`` is no whole number above 0.
+    """
+    check_batch_size(batch_size)
+    device = pick_device(device)
+    model = copy.deepcopy(model).to(device, memory_format=arrangement.memory_format).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    X = split.pixels(slice(batch_size), size).to(device, memory_format=arrangement.memory_format)
+    y = split.labels[:batch_size].to(device)
+    seconds = []
+    with arranged(model, arrangement):
+        for _ in range(1 + max(repeats, 1)):
+            start = time.perf_counter()
+            _, loss = step(model, optimizer, X, y, arrangement)
+            loss.item()  # waits until a GPU is done
+            seconds.append(time.perf_counter() - start)
+    return min(seconds[1:])
+
+
+def estimate(model, split, *, epochs, batch_size=128, **options):
+    """Measure a few steps and return an ``Estimate`` of what a training will take here.
+
+    ``options`` as in ``step_seconds``. Validation is not counted; it adds a few percent.
+    """
+    seconds = step_seconds(model, split, batch_size=batch_size, **options)
+    return Estimate(seconds, epochs * math.ceil(len(split) / batch_size))
+
+
+class Estimate(NamedTuple):
+    """The cost of a training: seconds of a step, number of steps."""
+
+    step_seconds: float
+    steps: int
+
+    @property
+    def seconds(self):
+        """Return the seconds of the whole training."""
+        return self.step_seconds * self.steps
+
+    def within(self, seconds):
+        """Return how many of the steps fit into a budget of seconds; at least one."""
+        return max(int(min(seconds / self.step_seconds, self.steps)), 1)
+
+    def __repr__(self):
+        """Say it in words."""
+        return (f"about {duration(self.seconds)} on this machine "
+                f"({self.steps:,} steps of {self.step_seconds:.2g} s)")

@@ -1,0 +1,38 @@
+"""Numbers and lists as people write them."""
+
+import math
+
+
+def signed(value):
+    """Return a difference with its sign: +0.123, −0.045."""
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def listed(items):
+    """Return items as people write them: 8, 20 and 32."""
+    items = [str(item) for item in items]
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def short(value):
+    """Return a number in two digits as people write it: 0.31, 47, 2.1·10⁵, 0.
+
+    >>> short(0.000032), short(0)
+    ('3.2·10⁻⁵', '0')
+    """
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    if 0.01 <= abs(value) < 1000:
+        return f"{float(f'{value:.2g}'):g}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa}·10{str(int(exponent)).translate(_RAISED)}"
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def duration(seconds):
+    """Return a time in the unit that people would use: 0.2 s, 40 s, 12 minutes, 3.1 hours."""
+    if seconds < 90:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours"

@@ -1,0 +1,261 @@
+"""Blocks against torch and torchvision: shapes, values, names, and words where they refuse."""
+
+import random
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models import resnet as torchvision_resnet
+
+from resnet_lesson.networks import blocks
+from resnet_lesson.networks.blocks import BasicBlock, Bottleneck, Residual
+
+
+def randomise(module, seed=0):
+    """Give every tensor of a module, batch-norm statistics included, random values."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, value in module.state_dict().items():
+        if value.is_floating_point():
+            noise = torch.randn(value.shape, generator=generator)
+            value.copy_(noise.abs() + 0.5 if "var" in name else noise * 0.5)
+    return module
+
+
+def theirs(ours):
+    """Return torchvision's block with the weights of one of ours."""
+    kind = getattr(torchvision_resnet, type(ours).__name__)
+    planes = ours.out_channels // kind.expansion
+    downsample = None
+    if ours.downsample is not None:
+        downsample = nn.Sequential(
+            nn.Conv2d(ours.in_channels, ours.out_channels, 1, ours.stride, bias=False),
+            nn.BatchNorm2d(ours.out_channels))
+    other = kind(ours.in_channels, planes, ours.stride, downsample)
+    assert list(other.state_dict()) == list(ours.state_dict())
+    other.load_state_dict(ours.state_dict())
+    return other
+
+
+def settings(seed):
+    """Return random (block class, in_channels, out_channels, stride, height, width)."""
+    draw = random.Random(seed)
+    block = draw.choice([BasicBlock, Bottleneck])
+    out_channels = 4 * draw.randint(1, 3)
+    in_channels = draw.choice([out_channels, draw.randint(1, 9)])
+    return block, in_channels, out_channels, draw.randint(1, 3), draw.randint(1, 9), draw.randint(
+        1, 9)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_block_computes_what_torchvisions_does(seed):
+    block, in_channels, out_channels, stride, height, width = settings(seed)
+    ours = randomise(block(in_channels, out_channels, stride), seed)
+    other = theirs(ours)
+    x = torch.randn(3, in_channels, height, width, generator=torch.Generator().manual_seed(seed))
+    for mode in (False, True):
+        ours.train(mode)
+        other.train(mode)
+        torch.testing.assert_close(ours(x), other(x.clone()), rtol=1e-4, atol=1e-4)
+    for (name, a), b in zip(ours.state_dict().items(), other.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("seed", range(30, 40))
+def test_the_comparison_with_torchvision_catches_a_broken_block(seed):
+    block, in_channels, out_channels, stride, _, _ = settings(seed)
+    ours = randomise(block(in_channels, out_channels, stride), seed).eval()
+    other = theirs(ours).eval()
+    x = torch.randn(3, in_channels, 7, 7, generator=torch.Generator().manual_seed(seed))
+    right = other(x)
+    broken = {"no shortcut": {"residual": False}, "no last ReLU": {"preactivation": True},
+              "half a branch": {"depth": 1}}
+    for name, change in broken.items():
+        mutant = randomise(block(in_channels, out_channels, stride), seed).eval()
+        for attribute, value in change.items():
+            setattr(mutant, attribute, value)
+        try:
+            wrong = mutant(x)
+        except (ValueError, RuntimeError):
+            continue
+        assert not torch.allclose(wrong, right, rtol=1e-4, atol=1e-4), name
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("options", [
+    {"preactivation": True}, {"norm": False}, {"norm": False, "preactivation": True},
+    {"residual": False}, {"bias": True}, {"always_project": True}])
+def test_every_option_keeps_the_promised_shape(seed, options):
+    block, in_channels, out_channels, stride, height, width = settings(seed)
+    module = block(in_channels, out_channels, stride, **options)
+    x = torch.randn(2, in_channels, height, width)
+    expected = (2, out_channels, -(-height // stride), -(-width // stride))
+    assert module.eval()(x).shape == module.branch(x).shape == expected
+    if options.get("residual", True):
+        assert module.shortcut(x).shape == expected
+    convolutions = [part for part in module.modules() if isinstance(part, nn.Conv2d)]
+    wanted = options.get("bias", not options.get("norm", True))
+    assert all((conv.bias is not None) == wanted for conv in convolutions)
+    assert not (options.get("norm") is False
+                and any(isinstance(part, nn.BatchNorm2d) for part in module.modules()))
+
+
+def test_the_shortcut_is_projected_only_where_it_has_to_be():
+    assert BasicBlock(8, 8).downsample is None
+    assert BasicBlock(8, 8, 2).downsample is not None
+    assert BasicBlock(8, 4).downsample is not None
+    assert BasicBlock(8, 8, always_project=True).downsample is not None
+    assert BasicBlock(8, 4, 2, residual=False).downsample is None
+
+
+@pytest.mark.parametrize("block", [BasicBlock, Bottleneck])
+def test_preactivation_with_an_identity_shortcut_adds_to_x_itself(block):
+    module = randomise(block(8, 8, preactivation=True)).eval()
+    x = torch.randn(2, 8, 5, 5)
+    torch.testing.assert_close(module(x) - module.branch(x), x)
+    assert module(x).min() < 0 <= randomise(block(8, 8)).eval()(x).min()
+
+
+def test_preactivation_puts_norm_and_relu_before_each_convolution():
+    module = randomise(BasicBlock(4, 8, 2, preactivation=True)).eval()
+    x = torch.randn(2, 4, 6, 6)
+    inner = module.conv1(module.bn1(x).relu())
+    expected = module.conv2(module.bn2(inner).relu()) + module.downsample(x)
+    torch.testing.assert_close(module(x), expected)
+
+
+@pytest.mark.parametrize("block", [BasicBlock, Bottleneck])
+@pytest.mark.parametrize("options", [{}, {"preactivation": True}, {"norm": False},
+                                     {"norm": False, "preactivation": True}, {"bias": True}])
+def test_a_zeroed_branch_gives_zero_and_can_learn_again(block, options):
+    torch.manual_seed(0)
+    module = block(8, 8, **options)
+    assert not module.branch_is_zero()
+    assert module.zero_branch() is module and module.branch_is_zero()
+    x = torch.randn(4, 8, 5, 5)
+    assert torch.equal(module.branch(x), torch.zeros_like(x))
+    assert torch.equal(module(x), x if options.get("preactivation") else x.relu())
+    (module(x) * torch.randn(x.shape)).sum().backward()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter -= 0.1 * parameter.grad
+    assert not module.branch_is_zero() and module.branch(x).abs().max() > 0
+
+
+def test_zeroing_the_scale_before_a_relu_would_have_stopped_learning():
+    # The reason why zero_branch treats preactivation differently.
+    module = BasicBlock(8, 8, preactivation=True)
+    nn.init.zeros_(module.bn2.weight)
+    (module(torch.randn(4, 8, 5, 5)) ** 2).sum().backward()
+    assert all(not part.grad.any() for name, part in module.named_parameters())
+
+
+@pytest.mark.parametrize("arguments, shape, expected", [
+    ((3, 3), (4, 3, 6, 6), (4, 3, 6, 6)),
+    ((3, 6, True, 2), (4, 3, 6, 6), (4, 6, 3, 3)),
+    ((64, 128, True, 2), (2, 64, 56, 56), (2, 128, 28, 28)),
+    ((2, 5, True, 3), (2, 2, 7, 10), (2, 5, 3, 4)),
+])
+def test_residual_has_the_books_shapes(arguments, shape, expected):
+    input_channels, num_channels, *rest = arguments
+    block = Residual(input_channels, num_channels, *rest)
+    assert block(torch.rand(shape)).shape == expected
+    named = Residual(input_channels=input_channels, num_channels=num_channels,
+                     **dict(zip(("use_1x1conv", "strides"), rest, strict=False)))
+    assert list(named.state_dict()) == list(block.state_dict())
+
+
+@pytest.mark.parametrize("project", [False, True])
+def test_residual_equals_basic_block_up_to_its_two_differences(project):
+    book = randomise(Residual(4, 4, use_1x1conv=project)).eval()
+    ours = BasicBlock(4, 4, bias=True, always_project=project).eval()
+    state = {name.replace("conv3", "downsample.0"): value
+             for name, value in book.state_dict().items()}
+    if project:
+        ours.downsample[1] = nn.Identity()
+    ours.load_state_dict(state)
+    x = torch.randn(2, 4, 5, 5)
+    torch.testing.assert_close(book(x), ours(x))
+
+
+def test_the_four_sources_differ_in_bias_norm_on_the_shortcut_and_when_they_project():
+    rows = []
+    for build in blocks.SOURCES.values():
+        same, other = build(8, 8), build(8, 16, 2)
+        bias = other.conv1.bias is not None
+        assert build(3, 5)(torch.rand(2, 3, 4, 4)).shape == (2, 5, 4, 4)
+        shortcut = getattr(other, "conv3", None) or other.downsample
+        norm = any(isinstance(part, nn.BatchNorm2d) for part in shortcut.modules())
+        always = getattr(same, "conv3", None) or getattr(same, "downsample", None)
+        rows.append((bias, norm, always is not None))
+    assert rows == [(True, False, False), (False, True, False), (False, True, False),
+                    (False, True, True)]
+    assert blocks.switched_block(8, 16, 2, use_residual=False).downsample is None
+
+
+@pytest.mark.parametrize("build, x, words", [
+    (lambda: BasicBlock(3, 8), torch.rand(2, 4, 6, 6),
+     r"BasicBlock needs an input of shape \(N, 3, height, width\), got \(2, 4, 6, 6\)"),
+    (lambda: Bottleneck(8, 8), torch.rand(8, 6, 6), r"Bottleneck needs .* got \(8, 6, 6\)"),
+    (lambda: Residual(3, 3), torch.rand(2, 1, 6, 6), r"Residual needs .* got \(2, 1, 6, 6\)"),
+    (lambda: Residual(3, 3), torch.rand(2, 3, 0, 6), r"Residual needs .* got \(2, 3, 0, 6\)"),
+    (lambda: Residual(3, 6), torch.rand(2, 3, 6, 6),
+     r"Residual cannot add the shortcut \(2, 3, 6, 6\) to the branch \(2, 6, 6, 6\); use_1x1conv"),
+    (lambda: Residual(3, 3, strides=2), torch.rand(2, 3, 6, 6),
+     r"shortcut \(2, 3, 6, 6\) to the branch \(2, 3, 3, 3\)"),
+    (lambda: BasicBlock(3, 3), torch.zeros(2, 3, 6, 6, dtype=torch.uint8), "needs floats"),
+    (lambda: BasicBlock(3, 3), [[1.0]], "needs a tensor of shape .* got list"),
+    (lambda: BasicBlock(3, 3), torch.rand(1, 3, 1, 1), "BasicBlock got .* one value per channel"),
+    (lambda: Bottleneck(4, 4, 2), torch.rand(1, 4, 2, 2), "Bottleneck got .* one value"),
+    (lambda: Residual(3, 3, True, 2), torch.rand(1, 3, 2, 1), "Residual got .* one value"),
+])
+def test_a_wrong_input_is_refused_in_words(build, x, words):
+    with pytest.raises(ValueError, match=words):
+        build()(x)
+
+
+@pytest.mark.parametrize("in_channels, out_channels", [(1, 4), (4, 1)])
+def test_an_addition_that_torch_would_broadcast_is_refused_too(in_channels, out_channels):
+    x = torch.rand(2, in_channels, 5, 5)
+    block = Residual(in_channels, out_channels)
+    assert (block.conv1(x) + x).shape == (2, 4, 5, 5)  # torch lets it through
+    with pytest.raises(ValueError, match="cannot add the shortcut"):
+        block(x)
+    basic = BasicBlock(in_channels, out_channels)
+    basic.downsample, basic.label = None, "layer1.0 (BasicBlock)"
+    with pytest.raises(ValueError, match=r"layer1.0 \(BasicBlock\) cannot add .* its downsample"):
+        basic(x)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("options", [{}, {"preactivation": True}])
+def test_one_value_per_channel_is_refused_exactly_where_torch_refuses(seed, options):
+    draw = random.Random(seed)
+    block = draw.choice([BasicBlock, Bottleneck])(4, 8, draw.randint(1, 3), **options)
+    x = torch.rand(draw.randint(1, 2), 4, draw.randint(1, 3), draw.randint(1, 3))
+    try:
+        block.branch(x)
+        fits = True
+    except ValueError:
+        fits = False
+    if fits:
+        assert block(x).shape[1] == 8
+    else:
+        with pytest.raises(ValueError, match="one value per channel"):
+            block(x)
+    assert block.eval()(x).shape[1] == 8
+    assert BasicBlock(4, 4, norm=False)(torch.rand(1, 4, 1, 1)).shape == (1, 4, 1, 1)
+
+
+@pytest.mark.parametrize("build, words", [
+    (lambda: BasicBlock(0, 4), "in_channels to be a whole number above 0, got 0"),
+    (lambda: BasicBlock(4, 4.0), "out_channels .* got 4.0"),
+    (lambda: BasicBlock(4, 4, 0), "stride .* got 0"),
+    (lambda: BasicBlock(4, 4, True), "stride .* got True"),
+    (lambda: Residual(3, "3"), "num_channels .* got '3'"),
+    (lambda: Residual(3, 3, True, -1), "strides .* got -1"),
+    (lambda: Bottleneck(4, 6), "out_channels that 4 divides, got 6"),
+    (lambda: Bottleneck(4, None), "out_channels .* got None"),
+])
+def test_settings_that_make_no_block_are_refused_in_words(build, words):
+    with pytest.raises(ValueError, match=words):
+        build()
