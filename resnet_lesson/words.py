@@ -1,6 +1,31 @@
-"""Numbers and lists as people write them."""
+"""Numbers and lists as people write them, and the one check for whole numbers."""
 
 import math
+import operator
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def whole(value, name, least=1):
+    """Return a whole number as an ``int``; numpy's and torch's integers are whole, booleans not.
+
+    Args:
+        value: what was given.
+        name: what it is called where it was given.
+        least: the smallest that makes sense; ``None`` where all do.
+
+    Raises:
+        ValueError: no whole number, or one below ``least``.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or "bool" in str(getattr(value, "dtype", type(value))) or (
+            least is not None and number < least):
+        limit = {None: "", 1: " above 0"}.get(least, f", at least {least}")
+        raise ValueError(f"{name} must be a whole number{limit}, got {value!r}")
+    return number
 
 
 def signed(value):
@@ -26,7 +51,6 @@ def short(value):
         return f"{float(f'{value:.2g}'):g}"
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa}·10{str(int(exponent)).translate(_RAISED)}"
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def duration(seconds):
