@@ -154,6 +154,9 @@ class Evaluator:
         chunk: pictures that go through a block together; a few hundred stay in the processor's
             own memory, which is faster than all at once.
 
+    Attributes:
+        used: bytes of maps that are kept now.
+
     Raises:
         ValueError: a model without blocks, or an empty split.
     """
@@ -164,7 +167,7 @@ class Evaluator:
             raise ValueError(f"the {split.name} split is empty; there is nothing to evaluate")
         self.model = copy.deepcopy(model).to(memory_format=torch.channels_last)
         self.split, self.memory, self.chunk = split, memory, chunk
-        self._maps, self._bytes, self._logits = OrderedDict(), 0, {}
+        self._maps, self._logits, self.used = OrderedDict(), {}, 0
 
     @property
     def names(self):
@@ -205,10 +208,10 @@ class Evaluator:
 
     def _keep(self, way, maps):
         self._maps[way] = maps
-        self._bytes += _size(maps)
-        while self._bytes > self.memory and len(self._maps) > 1:
+        self.used += _size(maps)
+        while self.used > self.memory and len(self._maps) > 1:
             _, old = self._maps.popitem(last=False)
-            self._bytes -= _size(old)
+            self.used -= _size(old)
 
     def _stem(self, x):
         model, x = self.model, x.contiguous(memory_format=torch.channels_last)

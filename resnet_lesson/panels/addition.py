@@ -1,6 +1,6 @@
 """Panel *will it add up?*: both paths of a residual block with their shapes, and the verdict."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import ipywidgets as widgets
 
@@ -19,29 +19,20 @@ OTHER_SIZES = (5, 6, 9, 13, 20, 35)  # where equal shapes have to stay equal
 COLORS = {"equal": GREEN, "broadcast": AMBER, "refused": ORANGE, "no window": ORANGE, NONE: GREY}
 
 
-@dataclass(frozen=True)
-class Addition:
+class Addition(NamedTuple):
     """What becomes of one picture on both paths of a block.
 
-    Attributes:
-        branch: shapes (channels, size, size) along the branch: input, after the first and after
-            the second convolution; it ends early where no window fits.
-        shortcut: the shape that the shortcut gives, or ``None`` without one.
-        verdict: ``"equal"`` (it adds), ``"broadcast"`` (torch adds, but copies values to make
-            the shapes fit), ``"refused"`` (torch raises), ``"no window"`` (the branch ends
-            early, torch raises there) or ``"none"`` (there is nothing to add).
-        result: shape of the sum, as torch gives it; ``None`` where it raises.
-        by_accident: the shapes are equal for this size, but not for others.
-        repair: values of controls that make the shapes equal, fewest changes first; empty where
-            nothing needs mending.
+    The verdict is ``"equal"`` (it adds), ``"broadcast"`` (torch adds, but copies values to make the
+    shapes fit), ``"refused"`` (torch raises), ``"no window"`` (the branch ends early, torch raises
+    there) or ``"none"`` (there is nothing to add). Shapes are (channels, size, size).
     """
 
-    branch: tuple
-    shortcut: tuple | None
+    branch: tuple  # shapes at the input and after each convolution, as far as a window fits
+    shortcut: tuple | None  # the shape that the shortcut gives
     verdict: str
-    result: tuple | None
-    by_accident: bool
-    repair: dict
+    result: tuple | None  # shape of the sum, as torch gives it; None where it raises
+    by_accident: bool  # the shapes are equal for this size, but not for others
+    repair: dict  # values of controls that make the shapes equal, fewest changes first
 
 
 def paths(size, in_channels, out_channels, stride, padding, shortcut):

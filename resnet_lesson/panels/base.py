@@ -14,7 +14,8 @@ It must define
     returns the diagram, made with ``svg``; its text is at least 16 pixels high;
 ``make_figure(figure)`` and ``draw(result, values)``, in a ``FigurePanel``
     the first makes axes and artists once, keeps them as attributes and returns those that the
-    second will move; everything else is drawn once and kept as the background.
+    second will move; everything else is drawn once and kept as the background. The layout is
+    found once too, so the first leaves the axes with the widest tick labels that may come.
 
 It may define
 
@@ -238,6 +239,8 @@ class FigurePanel(Panel):
             self.figure = Figure(figsize=self.size, dpi=100, layout="constrained")
             self._canvas = FigureCanvasAgg(self.figure)
             self._moving = list(self.make_figure(self.figure))
+            self.figure.draw_without_rendering()
+            self.figure.set_layout_engine("none")
         self._moving += [artist for axes in self.figure.axes
                          for artist in in_front(axes, self._moving)]
         for artist in self._moving:

@@ -1,6 +1,6 @@
 """Panel *batch norm*: one channel before and after, and one value in ever different company."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from resnet_lesson import figures
 from resnet_lesson.panels.base import FigurePanel
+from resnet_lesson.words import count
 
 BATCHES, LARGEST, WIDEST = 40, 128, 4
 SHOWN = 300  # dots drawn at the most; every number is computed from all values
@@ -30,19 +31,12 @@ POOL = _make_pool()
 JITTER = np.random.default_rng(4).uniform(-0.26, 0.26, SHOWN)
 
 
-@dataclass(frozen=True)
-class Normalised:
-    """What ``BatchNormPanel.compute`` returns.
+class Normalised(NamedTuple):
+    """What becomes of a batch, and of one value in many batches."""
 
-    Attributes:
-        before: the values of the first batch, shape (n,); the followed value comes first.
-        after: what batch norm makes of them, shape (n,).
-        followed: what the followed value becomes in each of the batches, shape (BATCHES,).
-    """
-
-    before: np.ndarray
-    after: np.ndarray
-    followed: np.ndarray
+    before: np.ndarray  # the values of the first batch, (n,); the followed value comes first
+    after: np.ndarray  # what batch norm makes of them, (n,)
+    followed: np.ndarray  # what the followed value becomes in each of the batches, (BATCHES,)
 
 
 class BatchNormPanel(FigurePanel):
@@ -65,8 +59,7 @@ class BatchNormPanel(FigurePanel):
                                          description="add to the batch"),
             "scale": widgets.FloatSlider(value=1.5, min=0.5, max=2.5, step=0.1, layout=wide,
                                          description="multiply it by"),
-            "mode": widgets.ToggleButtons(options=[("training mode", "training"),
-                                                   ("evaluation mode", "evaluation")],
+            "mode": widgets.ToggleButtons(options=["training", "evaluation"], description="mode",
                                           style={"button_width": "auto"}, layout=tight),
             "batch_size": widgets.SelectionSlider(options=[1, 2, 4, 8, 16, 32, 64, 128], value=8,
                                                   description="batch size", layout=wide),
@@ -142,7 +135,7 @@ class BatchNormPanel(FigurePanel):
     def describe(self, result, values):
         """Say what happened to the batch and how much the followed value depends on company."""
         before, after = result.before, result.after
-        size = f"{values['batch_size']} picture{'s' if values['batch_size'] > 1 else ''}"
+        size = count(values["batch_size"], "picture")
         batch = (f"{values['mode'].capitalize()} mode, {size} of {values['picture']}: "
                  f"mean {_number(before.mean())} becomes {_number(after.mean())}, standard "
                  f"deviation {_number(before.std())} becomes {_number(after.std())} (bars). ")

@@ -1,7 +1,7 @@
 """Panel *channels*: one output channel of a convolution as the sum of its per-channel maps."""
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
@@ -63,23 +63,14 @@ def convolve(channel, kernel):
     return total
 
 
-@dataclass(frozen=True)
-class Sum:
-    """One output channel of ``layer()`` on ``scene()``.
+class Sum(NamedTuple):
+    """One output channel of ``layer()`` on ``scene()``."""
 
-    Attributes:
-        kernels: W_k0 … W_k2, an array (3, 3, 3).
-        maps: I_c ∗ W_kc for each c, an array (3, 30, 30).
-        total: the sum of as many of them as were asked for, (30, 30).
-        expected: what ``nn.Conv2d`` computes, (30, 30).
-        difference: the largest absolute difference of the two.
-    """
-
-    kernels: np.ndarray
-    maps: np.ndarray
-    total: np.ndarray
-    expected: np.ndarray
-    difference: float
+    kernels: np.ndarray  # W_k0 … W_k2, (3, 3, 3)
+    maps: np.ndarray  # I_c ∗ W_kc for each c, (3, 30, 30)
+    total: np.ndarray  # the sum of as many of them as were asked for, (30, 30)
+    expected: np.ndarray  # what nn.Conv2d computes, (30, 30)
+    difference: float  # the largest absolute difference of the two
 
 
 class ChannelsPanel(DrawingPanel):
@@ -197,5 +188,6 @@ def _signed(values):
 def _picture(colors, x, y, width=150):
     """Draw an array (3, H, W) of values from 0 to 255 as a square with a frame."""
     pixels = np.round(colors).astype(np.uint8).transpose(1, 2, 0)
-    frame = box(x, y, width, width, stroke="#333333", stroke_width=width / 160)
+    frame = box(x, y, width, width, stroke="#333333", stroke_width=width / 160,
+                shape_rendering="crispEdges")
     return image(pixels, x, y, width) + frame

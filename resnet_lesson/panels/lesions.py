@@ -20,23 +20,15 @@ PALE = {"residual": "#D6ECF8", "plain": "#FBE3D3"}
 
 
 class Reading(NamedTuple):
-    """What one network does with a lesion.
+    """What one network does with a lesion."""
 
-    Attributes:
-        places: what stands in each of the network's places: the name of the block there.
-        right: pictures classified correctly, or ``None`` where the lesion is impossible.
-        low, share, high: the share of them with its 95 % interval (Wilson 1927).
-        intact: the share without any lesion.
-        trouble: why it is impossible; ``""`` where it is not.
-    """
-
-    places: tuple
-    right: int | None
-    low: float
-    share: float
-    high: float
-    intact: float
-    trouble: str
+    places: tuple  # names of the blocks in the order in which they stand now
+    right: int | None  # pictures classified correctly, or None where the lesion is impossible
+    low: float  # end of the share's 95 % interval (Wilson 1927)
+    share: float  # of pictures classified correctly
+    high: float  # the interval's other end
+    intact: float  # the share without any lesion
+    trouble: str  # why it is impossible; "" where it is not
 
 
 def names():

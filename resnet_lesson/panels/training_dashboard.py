@@ -77,10 +77,10 @@ class TrainingDashboard(FigurePanel):
         return stopped
 
     def _follow(self, progress, stopped):
-        now = self.clock()
-        run = self.run = self.run or Run(progress, now)
         if self._trainer is None:
             self._open()
+        now = self.clock()
+        run = self.run = self.run or Run(progress, now)
         run.add(progress, now)
         if run.epoch >= run.epochs:
             run.outcome = "finished"
@@ -190,10 +190,7 @@ class TrainingDashboard(FigurePanel):
                   self._best, self._best_words]
         for artist in moving:
             artist.set_in_layout(False)
-        # The layout is found once, with the widest tick labels, so that it need not be redone.
-        left.set_ylim(0, 0.35)
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        left.set_ylim(0, 0.35)  # the widest tick labels
         return moving
 
     def draw(self, result, values):

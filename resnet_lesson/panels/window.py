@@ -1,6 +1,6 @@
 """Panel *step through a convolution*: a window moves over a padded input, cell by cell."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import ipywidgets as widgets
 
@@ -18,27 +18,17 @@ _LEFT, _RIGHT, _TOP, _ROOM = 10, 490, 44, 400  # where the two grids are, and ho
 _LEGEND, _RULE, _NUMBERS = 474, 506, 534  # heights of the three lines of text under them
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of a convolution over a square picture.
+class Step(NamedTuple):
+    """One step of a convolution over a square picture."""
 
-    Attributes:
-        size: the output's size along one side.
-        number: which window, 0 … size² − 1, row by row.
-        row: the output cell's row; ``column`` its column.
-        rows: positions of the rows that the window reads, padding included; ``columns`` alike.
-        missed: rows (and, the picture being square, columns) that no window reads.
-        numbers: the formula with the numbers of this setting in it.
-    """
-
-    size: int
-    number: int
-    row: int
+    size: int  # the output's, along one side
+    number: int  # which window, 0 … size² − 1, row by row
+    row: int  # of the output cell
     column: int
-    rows: range
+    rows: range  # those that the window reads, padding included
     columns: range
-    missed: tuple
-    numbers: str
+    missed: tuple  # rows (and, the picture being square, columns) that no window reads
+    numbers: str  # the formula with the numbers of this setting in it
 
     def cells(self, input_size):
         """Return the input cells that the window reads, a list of (row, column)."""
