@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from resnet_lesson.words import whole
+from resnet_lesson.words import count, fixed, whole
 
 
 @pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), torch.tensor(3)])
@@ -25,3 +25,9 @@ def test_what_is_too_small_is_refused_in_words(value, least, words):
     with pytest.raises(ValueError, match=words):
         whole(value, "size", least)
     assert whole(least, "size", least) == least and whole(-5, "size", None) == -5
+
+
+def test_numbers_have_a_real_minus_and_nouns_their_s():
+    assert [fixed(value, 2) for value in (-1.5, 0.004, -0.004, np.float32(2))] == [
+        "−1.50", "0.00", "0.00", "2.00"]
+    assert (count(1, "epoch"), count(2000, "step")) == ("1 epoch", "2,000 steps")

@@ -75,7 +75,6 @@ class AdditionPanel(DrawingPanel):
     size = (9.6, 4.2)
 
     def make_controls(self):
-        """Return the six controls."""
         def slider(options, value, name):
             return widgets.SelectionSlider(options=options, value=value, description=name)
 
@@ -90,14 +89,12 @@ class AdditionPanel(DrawingPanel):
         }
 
     def more_buttons(self):
-        """Return the button that mends."""
         mend = widgets.Button(description="Mend it", icon="wrench",
                               tooltip="Apply the repair that the sentence suggests")
         mend.on_click(lambda _: self.mend())
         return {"mend": mend}
 
     def update(self):
-        """Compute, draw and describe the current state."""
         super().update()
         self.buttons["mend"].disabled = not self.result.repair
 
@@ -127,12 +124,10 @@ class AdditionPanel(DrawingPanel):
         return Addition(branch, shortcut, verdict, result, by_accident, repair)
 
     def describe(self, result, values):
-        """Return verdict, fault and repair as sentences."""
         return " ".join(filter(None, (_verdict(result, values), _fault(result, values),
                                       _advice(result, values))))
 
     def render(self, result, values):
-        """Return both paths as SVG: branch below, shortcut above, sum to the right."""
         end = result.branch[-1] if len(result.branch) == 3 else None
         differ = (False, False, False)
         if end and result.shortcut:

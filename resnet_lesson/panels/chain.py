@@ -39,7 +39,6 @@ class Chain(FigurePanel):
     size = (10, 4.4)
 
     def make_controls(self):
-        """Return sliders for depth and w."""
         return {"depth": widgets.IntSlider(50, description="depth L", min=1, max=DEEPEST,
                                            layout=widgets.Layout(width="330px")),
                 "w": widgets.FloatSlider(0.5, description="local slope w", min=LOWEST,
@@ -89,7 +88,6 @@ class Chain(FigurePanel):
         return [*self._lines, *self._regions, *self._names, self._mark]
 
     def draw(self, result, values):
-        """Move both curves, tint the map and name its regions."""
         layers = np.arange(values["depth"] + 1)
         for line, curve in zip(self._lines, result.curves, strict=True):
             line.set_data(layers, above(curve, self._zero))
@@ -106,7 +104,6 @@ class Chain(FigurePanel):
                 text.set(position=((start + end) / 2, row), text=WORDS[word])
 
     def describe(self, result, values):
-        """Return both products with their verdicts."""
         depth, w = values["depth"], round(values["w"], 2) + 0.0
         plain, residual = (f"{short(value)}, which {verdict(abs(value))}"
                            for value in (result.plain, result.residual))

@@ -10,6 +10,7 @@ from torch import nn
 
 from resnet_lesson.panels.base import DrawingPanel
 from resnet_lesson.panels.svg import box, element, image, svg, text
+from resnet_lesson.words import fixed
 
 COLORS = ("red", "green", "blue")
 KERNELS = ("vertical edges", "edges in red", "red against green", "random")
@@ -83,7 +84,6 @@ class ChannelsPanel(DrawingPanel):
     size = (9, 5.3)
 
     def make_controls(self):
-        """Return the choice of k and the number of maps in the sum."""
         return {"output_channel": widgets.Dropdown(
                     options=[(f"{k}: {name}", k) for k, name in enumerate(KERNELS)],
                     description="channel k",
@@ -108,7 +108,6 @@ class ChannelsPanel(DrawingPanel):
         return Sum(kernels, maps, total, expected, float(abs(total - expected).max()))
 
     def render(self, result, values):
-        """Return the drawing: channels over kernels over maps, beside them the sum."""
         k, channels = values["output_channel"], values["channels"]
         name = f"F{_SMALL[k]}"
         total = name if channels == 3 else f"{name} so far"
@@ -116,7 +115,6 @@ class ChannelsPanel(DrawingPanel):
                    text(_COLUMNS[3], 356, total), text(_COLUMNS[4], 356, f"{name} of nn.Conv2d"))
 
     def describe(self, result, values):
-        """Return how far the sum is from what ``nn.Conv2d`` computes."""
         k, channels = values["output_channel"], values["channels"]
         maps = "all 3 maps" if channels == 3 else f"{channels} of 3 maps"
         distance = ("below 0.00001" if result.difference < EQUAL else f"{result.difference:.2f}")
@@ -156,10 +154,10 @@ def _kernels(k, result):
         colors = _signed(result.kernels[c] / strongest * 0.55).round().astype(int)
         for row, column in np.ndindex(3, 3):
             x, y = left - 6 + 54 * column, 214 + 36 * row
-            number = f"{result.kernels[c, row, column]:.2f}".replace("-0.00", "0.00")
+            number = fixed(result.kernels[c, row, column], 2)
             parts += [box(x, y, 54, 36, "rgb({},{},{})".format(*colors[:, row, column]),
                           stroke="#8A97A3"),
-                      text(x + 27, y + 24, number.replace("-", "−"), anchor="middle")]
+                      text(x + 27, y + 24, number, anchor="middle")]
     return "".join(parts)
 
 

@@ -72,7 +72,6 @@ class GradientFlow(FigurePanel):
     size = (10.5, 4.6)
 
     def make_controls(self):
-        """Return the settings of the network, what to show, and the switch to measure now."""
         def choice(name, options):
             return widgets.Dropdown(options=options, description=name, layout=widgets.Layout(
                 width="max-content", margin="2px 14px 2px 2px"))
@@ -188,7 +187,6 @@ class GradientFlow(FigurePanel):
         band.set_visible(chosen)
 
     def describe(self, result, values):
-        """Return both ends, their ratio with its spread, and what becomes of the gradient."""
         arm, depth = values["shortcut"], values["depth"]
         first, last = (short(np.median(result.profiles[arm][:, i])) for i in (0, -1))
         ratios = result.ratios[arm][depth]

@@ -61,7 +61,6 @@ class Lesions(DrawingPanel):
         self.children = (heading, above, *rest)
 
     def make_controls(self):
-        """Return a switch for each block, the two blocks to swap, and how many to delete."""
         blocks = names()
         switches = {name: widgets.ToggleButton(
             description=name, tooltip=f"Switch {name} off or on",
@@ -78,7 +77,6 @@ class Lesions(DrawingPanel):
                                        layout=widgets.Layout(width="300px"))}
 
     def more_buttons(self):
-        """Return the button that switches off other blocks."""
         shuffle = widgets.Button(icon="random", layout=widgets.Layout(width="auto"),
                                  tooltip="Switch off other blocks, drawn at random")
         shuffle.on_click(lambda _: self.shuffle())
@@ -89,7 +87,6 @@ class Lesions(DrawingPanel):
                 if isinstance(control, widgets.ToggleButton)}
 
     def update(self):
-        """Compute, draw and describe the current state; first say that it may take a moment."""
         for control in self._switches().values():
             control.icon = "times" if control.value else ""
             control.button_style = "warning" if control.value else ""
@@ -104,19 +101,12 @@ class Lesions(DrawingPanel):
         self.set(**{name: name in drawn for name in self._switches()})
 
     def reset(self):
-        """Move every control back to where it started; the draws start again too."""
-        self._seed = 0
+        self._seed = 0  # the draws start again too
         super().reset()
 
     @staticmethod
     def compute(swap=NOBODY, partner=NOBODY, k=0, **switches):
-        """Return a ``Reading`` for each arm.
-
-        Args:
-            swap: a block that changes places with ``partner``; ``"none"`` for both: no swap.
-            partner: the other one.
-            k: not used; the button reads it.
-            **switches: by name of the block, whether it is switched off.
+        """Return a ``Reading`` for each arm; ``switches`` say which blocks are switched off.
 
         Raises:
             ValueError: only one of two blocks is chosen, or two that cannot be swapped.
@@ -142,7 +132,6 @@ class Lesions(DrawingPanel):
         return readings
 
     def describe(self, result, values):
-        """Return what was done, and both accuracies with their intervals."""
         off = [name for name in self._switches() if values[name]]
         done = []
         if off:
@@ -161,7 +150,6 @@ class Lesions(DrawingPanel):
         return " ".join(map(_sentence, words))
 
     def render(self, result, values):
-        """Return both networks, block by block, and below them the accuracies as bars."""
         parts = [_stages(evaluators()["residual"].model)]
         for arm, reading in result.items():
             parts += [_network(arm, reading, values), _bar(arm, reading)]

@@ -14,7 +14,7 @@ import torch
 from resnet_lesson import figures
 from resnet_lesson.networks import resnet
 from resnet_lesson.panels.base import DrawingPanel
-from resnet_lesson.panels.svg import box, line, polygon, svg, text
+from resnet_lesson.panels.svg import box, element, line, svg, text
 from resnet_lesson.words import whole
 
 DEPTHS = (18, 34, 50, 101, 152)
@@ -54,12 +54,7 @@ class Shapes(NamedTuple):
 
 @functools.lru_cache(maxsize=256)
 def shapes(depth, size, stem="imagenet", in_channels=3, num_classes=1000):
-    """Return the ``Shapes`` of a ResNet.
-
-    Args:
-        depth: 18, 34, 50, 101 or 152.
-        size: side of the pictures in pixels.
-        stem, in_channels, num_classes: as in ``resnet.ResNet``.
+    """Return the ``Shapes`` of a ResNet for pictures of ``size`` × ``size`` pixels.
 
     Raises:
         ValueError: no such depth or stem, or no whole number above 0.
@@ -108,7 +103,6 @@ class NetworkShapes(DrawingPanel):
     size = (9.6, 5.6)
 
     def make_controls(self):
-        """Return depth, picture size and stem."""
         def buttons(description, options, value):
             return widgets.ToggleButtons(
                 options=options, value=value, description=description,
@@ -125,7 +119,6 @@ class NetworkShapes(DrawingPanel):
         return shapes(depth, size, stem)
 
     def describe(self, result, values):
-        """Return sizes, totals, and where most of both sits."""
         stages = result.stages
         many = max(stages, key=lambda stage: stage.parameters)
         costly = max(stages, key=lambda stage: stage.multiply_adds)
@@ -140,7 +133,6 @@ class NetworkShapes(DrawingPanel):
         return words
 
     def render(self, result, values):
-        """Return the diagram: seven columns, boxes above, two rows of bars below."""
         parts, width = [], 960 / len(result.stages)
         for i, (stage, color) in enumerate(zip(result.stages, COLORS, strict=True)):
             middle = width * (i + 0.5)
@@ -182,9 +174,9 @@ def _block(middle, base, stage, color):
     slant = 0.32 * height
     x, y = middle - (width + slant) / 2, base - height
     edge = {"stroke": "#333", "stroke_linejoin": "round"}
-    top = polygon((x, y), (x + slant, y - slant), (x + width + slant, y - slant), (x + width, y),
-                  fill=color, fill_opacity=0.45, **edge)
-    side = polygon((x + width, y), (x + width + slant, y - slant),
-                   (x + width + slant, base - slant), (x + width, base),
-                   fill=color, fill_opacity=0.7, **edge)
-    return box(x, y, width, height, color, **edge) + top + side
+    top = f"M{x:.1f},{y:.1f} l{slant:.1f},{-slant:.1f} h{width:.1f} l{-slant:.1f},{slant:.1f} z"
+    side = (f"M{x + width:.1f},{y:.1f} l{slant:.1f},{-slant:.1f} v{height:.1f} "
+            f"l{-slant:.1f},{slant:.1f} z")
+    return (box(x, y, width, height, color, **edge)
+            + element("path", d=top, fill=color, fill_opacity=0.45, **edge)
+            + element("path", d=side, fill=color, fill_opacity=0.7, **edge))

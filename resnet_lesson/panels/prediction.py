@@ -16,16 +16,16 @@ class Prediction(Captioned):
         question: a sentence.
         options: the possible answers, at least two, all different.
 
-    Use: show it in a cell of its own before the measurement. After the measurement call
-    ``compare(answer, evidence)``, which shows the same object again, in both places. Whoever ran
-    all cells at once can still choose: the live view holds the verdict back until then. The
-    caption never does, since whoever reads a printed or exported notebook cannot choose.
+    Show it in a cell of its own before the measurement; ``compare`` after the measurement shows
+    the same object again, in both places. Whoever ran all cells at once can still choose: the
+    live view holds the verdict back until then. The caption never does, since whoever reads a
+    printed or exported notebook cannot choose.
 
     Attributes:
         choice: what the reader chose, or ``None``.
         measured: the option that the measurement supports, or ``None`` before ``compare``.
         caption: the state in words; also its ``repr``.
-        radio, words: the widgets with the options and with what is said about the choice.
+        radio, words: the widgets with the options, and with what is said about the choice.
 
     Raises:
         ValueError: fewer than two options, or two that are equal.

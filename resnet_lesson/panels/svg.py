@@ -70,11 +70,6 @@ def line(*points, color="black", thick=2.5, dash=None, arrow=False):
     return drawn + element("polygon", points=_route(head), fill=color)
 
 
-def polygon(*points, fill, **look):
-    """Return a filled shape; ``look`` are further attributes, as in ``element``."""
-    return element("polygon", points=_route(points), fill=fill, **look)
-
-
 def _route(points):
     return " ".join(f"{_short(x)},{_short(y)}" for x, y in points)
 

@@ -43,21 +43,19 @@ class TrainingDashboard(FigurePanel):
         self._lock = threading.RLock()  # clicks may be handled in a thread of their own
         self.numbers = widgets.HTML()
         super().__init__(**start)
-        self.row.children = (*self.controls.values(), self.buttons["reset"],
-                             self.buttons["larger"])
-        bar = in_a_row(self.buttons["stop"], self.numbers)
+        *others, stop = self.row.children
+        self.row.children = others
+        bar = in_a_row(stop, self.numbers)
         self.children = (self.children[0], bar, self.picture, self.words, self.row)
         for widget in (self.buttons["stop"], self.buttons["larger"], *self.controls.values()):
             answer_while_busy(widget)
 
     def make_controls(self):
-        """Return the smoothing of the loss."""
         return {"smoothing": widgets.SelectionSlider(
             options=SMOOTHING, value=20, description="steps averaged",
             layout=widgets.Layout(width="380px", margin="2px 14px 2px 2px"))}
 
     def more_buttons(self):
-        """Return the button that ends the training."""
         stop = widgets.Button(
             description="Stop training", icon="stop", disabled=True, tooltip=HELP,
             style={"button_color": figures.ORANGE, "text_color": "white", "font_weight": "bold"})
@@ -145,7 +143,6 @@ class TrainingDashboard(FigurePanel):
         self.update()
 
     def resize(self):
-        """Give picture and button the size that ``scale`` asks for."""
         super().resize()
         width, height, size = (f"{side * self.scale:.0f}px" for side in (230, 64, 22))
         stop = self.buttons["stop"]
@@ -158,7 +155,6 @@ class TrainingDashboard(FigurePanel):
         super().reset()
 
     def compute(self, smoothing):
-        """Return the ``Curves`` of the run as far as it has come."""
         return curves(self.run, smoothing)
 
     def make_figure(self, figure):
@@ -186,11 +182,11 @@ class TrainingDashboard(FigurePanel):
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=(1, 2, 5, 10)))
         right.set_ylim(0, 1)
+        left.set_ylim(0, 0.35)  # the widest tick labels
         moving = [*self._resumed, self._raw, self._smooth, self._running, self._validation,
                   self._best, self._best_words]
         for artist in moving:
             artist.set_in_layout(False)
-        left.set_ylim(0, 0.35)  # the widest tick labels
         return moving
 
     def draw(self, result, values):
@@ -209,7 +205,6 @@ class TrainingDashboard(FigurePanel):
         self._best_words.set_text("" if math.isnan(best) else f"best: {best:.3f}, epoch {epoch}")
 
     def describe(self, result, values):
-        """Return how far the run came, its losses and its best epoch; how to start before one."""
         if self.run is None:
             return ("No training yet. In the next cell, pass the panel's watch: "
                     "training.fit(model, splits, epochs=5, watch=dashboard.watch).")

@@ -78,7 +78,6 @@ class WindowPanel(DrawingPanel):
                          *rest[1:]]
 
     def make_controls(self):
-        """Return the five settings of a convolution and the number of the window."""
         first = {"input_size": 8, "kernel_size": 3, "stride": 1, "padding": 0, "dilation": 1}
         controls = {name: widgets.IntSlider(first[name], low, high, description=name,
                                             layout=widgets.Layout(width=_wide(15.3)))
@@ -89,12 +88,7 @@ class WindowPanel(DrawingPanel):
 
     @staticmethod
     def compute(input_size, kernel_size, stride=1, padding=0, dilation=1, step=0):
-        """Return the ``Step`` of a convolution over a square picture; pure, without widgets.
-
-        Args:
-            input_size, kernel_size, stride, padding, dilation: as in
-                ``convolution.output_size``; the same along height and width.
-            step: which window, row by row; beyond the last one it means the last one.
+        """Return one ``Step`` of a convolution; a number beyond the last means the last one.
 
         Raises:
             ValueError: no window fits, or a value makes no sense; the sentence names it.
@@ -113,7 +107,6 @@ class WindowPanel(DrawingPanel):
         step.value = (step.value + by) % (step.max + 1)
 
     def reset(self):
-        """Stop, and move every control back to where it started."""
         self.play.playing = False
         super().reset()
 
@@ -124,7 +117,6 @@ class WindowPanel(DrawingPanel):
             self.controls["step"].max = self.result.size**2 - 1
 
     def render(self, result, values):
-        """Return the drawing: padded input with the window, output so far, the formula."""
         n, padding = values["input_size"], values["padding"]
         cell = _cell(n + 2 * padding)
         return _document(
@@ -133,7 +125,6 @@ class WindowPanel(DrawingPanel):
             _legend(result.missed, padding))
 
     def draw_trouble(self, words, values):
-        """Draw the window beside the input that it does not fit into."""
         n, padding = values["input_size"], values["padding"]
         span = span_size(values["kernel_size"], values["dilation"])
         padded = n + 2 * padding
@@ -146,7 +137,6 @@ class WindowPanel(DrawingPanel):
             text(_RIGHT, 174, f"the padded input has {padded} × {padded}."))
 
     def describe(self, result, values):
-        """Return which cells the window reads, and how many are never read."""
         n = values["input_size"]
         unread = result.unread(n)
         tail = ("Every input cell is read by some window." if not unread else
@@ -195,8 +185,7 @@ def _positions(name, positions):
 
 
 def _cell(cells):
-    """Return how many pixels a cell is wide so that this many fit."""
-    return min(40.0, _ROOM / cells)
+    return min(40.0, _ROOM / cells)  # pixels
 
 
 def _document(numbers, color, *parts):
