@@ -144,7 +144,7 @@ def test_what_is_remembered_changes_nothing(split):
     model = network(residual=False, seed=3)
     roomy, tight = (lesions.Evaluator(model, split, memory=m) for m in (10 ** 9, 1))
     names = lesions.removable(model)
-    for off in [(), *itertools.combinations(names, 2), *itertools.combinations(names[::-1], 3)]:
+    for off in [(), *itertools.combinations(names, 2), names[1:4], names[::-2]]:
         assert torch.equal(roomy.logits(off), tight.logits(off)), off
 
 

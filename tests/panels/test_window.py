@@ -41,7 +41,7 @@ def gradient_probe(number, input_size, kernel_size, **settings):
     return [tuple(cell) for cell in x.grad[0, 0].nonzero().tolist()]
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(layer=st.fixed_dictionaries(LAYER), data=st.data())
 def test_the_cells_of_a_step_are_those_that_torch_reads(layer, data):
     assume(fits(layer))
