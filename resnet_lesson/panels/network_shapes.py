@@ -37,19 +37,11 @@ class Stage(NamedTuple):
 
 
 class Shapes(NamedTuple):
-    """A network's parts from input to logits."""
+    """A network's parts from input to logits, and what all of it costs for one picture."""
 
     stages: tuple
-
-    @property
-    def parameters(self):
-        """Return the number of parameters of the whole network."""
-        return sum(stage.parameters for stage in self.stages)
-
-    @property
-    def multiply_adds(self):
-        """Return the multiply-adds of convolutions and linear layer for one picture."""
-        return sum(stage.multiply_adds for stage in self.stages)
+    parameters: int
+    multiply_adds: int  # of convolutions and linear layer
 
 
 @functools.lru_cache(maxsize=256)
@@ -90,12 +82,14 @@ def shapes(depth, size, stem="imagenet", in_channels=3, num_classes=1000):
                       for weight in getattr(network, part).parameters())
         return Stage(name, layers, side, shape[1], weights, sum(costs[part] for part in parts))
 
-    return Shapes((
+    stages = (
         Stage("pictures", "input", size, in_channels, 0, 0),
         stage("stem", STEM_WORDS[stem], ("conv1", "bn1", "maxpool")),
         *(stage(f"stage {i}", f"{len(getattr(network, part))} blocks", (part,))
           for i, part in enumerate(network.stages, 1)),
-        stage("head", "mean, linear", ("fc",))))
+        stage("head", "mean, linear", ("fc",)))
+    return Shapes(stages, sum(part.parameters for part in stages),
+                  sum(part.multiply_adds for part in stages))
 
 
 class NetworkShapes(DrawingPanel):

@@ -30,13 +30,6 @@ def test_compute_splits_f_into_g_and_x(a, b, c, alpha, x):
     assert (g + 1 - f).abs().max() > 0.9, "taking away 1 instead of x is seen"
 
 
-@pytest.mark.parametrize("a, b, c, alpha, x", NUMBERS[:10])
-def test_alpha_goes_from_the_identity_to_f(a, b, c, alpha, x):
-    start, end = (FGX.compute(a, b, c, alpha, x).curves for alpha in (0, 1))
-    np.testing.assert_allclose(start["output"], GRID)
-    np.testing.assert_allclose(end["output"], end["f"])
-
-
 def test_the_worked_example():
     result = FGX.compute(a=5, b=3, c=2, alpha=1, x=0.6)
     assert result.g == (5, 2, 2)

@@ -103,7 +103,6 @@ def test_the_words_after_a_run_hold_its_numbers(made_up):
     (11, "training", "Training: 1 of 3 epochs finished. Best validation accuracy so far: 0."),
     (3, "stopped", "Stopped by the button in epoch 1 of 3, after step 3 of 10; the history is kept."
                    " Training loss, mean of 1 step:"),
-    (10, "stopped", "Stopped by the button after epoch 1 of 3; history and best weights are kept."),
     (13, "interrupted", "Stopped in epoch 2 of 3, after step 3 of 10; history and best weights"),
     (13, "OSError", "Ended by an error (OSError) in epoch 2 of 3, after step 3 of 10; history"),
 ])

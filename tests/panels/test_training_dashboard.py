@@ -87,16 +87,6 @@ def test_words_before_during_and_after(panel, run):
     assert panel.run is None and repr(panel).startswith("No training yet.")
 
 
-def test_every_smoothing_at_every_moment(panel, run):
-    def watch(progress):
-        panel.watch(progress)
-        for smoothing in module.SMOOTHING:
-            panel.set(smoothing=smoothing)
-            assert panel.trouble == "" and "could not be drawn" not in panel.caption
-    run.go_on(watch, 12)
-    assert panel.result.smooth[1][-1] == pytest.approx(np.mean(run.history.step_losses[-200:]))
-
-
 def test_the_picture_during_a_run_is_what_a_full_drawing_would_be(made_up, full_drawing):
     panel, run = TrainingDashboard(), made_up()
     panel.clock = run.now
