@@ -4,12 +4,15 @@ They make new pictures of old ones, so that a network that trains for many epoch
 pictures by heart. Every random number comes from one generator, so a seed fixes all of them.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 
+from resnet_lesson.words import whole
 
-class Augment(NamedTuple):
+
+@dataclass(frozen=True)
+class Augment:
     """How pictures are changed in training.
 
     Attributes:
@@ -17,20 +20,27 @@ class Augment(NamedTuple):
         flip: mirror every other picture, left to right.
         erase: side in pixels of a square that is set to zero at a random place (DeVries and
             Taylor, "Improved Regularization of CNNs with Cutout", 2017); it may stick out.
+
+    Raises:
+        ValueError: ``shift`` or ``erase`` is no whole number, or below 0.
     """
 
     shift: int = 0
     flip: bool = False
     erase: int = 0
 
+    def __post_init__(self):
+        """Keep plain numbers, which can be written down."""
+        object.__setattr__(self, "shift", whole(self.shift, "shift", 0))
+        object.__setattr__(self, "flip", bool(self.flip))
+        object.__setattr__(self, "erase", whole(self.erase, "erase", 0))
+
     def check(self, size):
         """Refuse, in words, what cannot be done to pictures of ``size`` = (height, width)."""
-        for name in ("shift", "erase"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not (
-                    0 <= value <= min(size)):
-                raise ValueError(f"{name} must be a whole number of pixels from 0 to {min(size)}, "
-                                 f"the side of the pictures, got {value!r}")
+        for name, value in (("shift", self.shift), ("erase", self.erase)):
+            if value > min(size):
+                raise ValueError(f"{name} must be at most {min(size)} pixels, the side of the "
+                                 f"pictures, got {value}")
 
     def __call__(self, images, generator):
         """Return changed copies of pictures (N, channels, height, width) of any type."""
