@@ -65,14 +65,13 @@ class History:
             FileNotFoundError: the folder holds no run.
             ValueError: one of its files is damaged, or no training run's.
         """
-        folder = Path(folder)
-        if not (folder / "history.json").exists():
-            raise FileNotFoundError(f"{folder} holds no training run (no history.json in it); "
+        path = Path(folder).expanduser() / "history.json"
+        if not path.exists():
+            raise FileNotFoundError(f"{path.parent} holds no training run (no {path.name} in it); "
                                     "give the folder that was passed to fit as checkpoint")
-        path = folder / "history.json"
         try:
             history = cls(**json.loads(path.read_text()))
-            path = folder / "best.safetensors"
+            path = path.with_name("best.safetensors")
             if path.exists():  # read whole: a mapped file stays locked
                 history.best_weights = load(path.read_bytes())
         except (ValueError, TypeError, SafetensorError) as error:

@@ -34,7 +34,7 @@ def options(mini):
     part = mini._replace(train=mini.train.take(slice(80)),
                          validation=mini.validation.take(slice(10)),
                          test=mini.test.take(slice(10)))
-    settings = {"epochs": 5, "batch_size": 16, "lr": 0.1, "nesterov": True, "average": 0.9,
+    settings = {"epochs": 5, "batch_size": 16, "lr": 0.1, "nesterov": True,
                 "augment": Augment(shift=2), "arrangement": "auto"}
     return figures.Options(part, batch_size=16, size=32, network=tiny, copies=1, steps=3,
                          recipe=recipes.Recipe("tiny", tiny, settings))
