@@ -1,8 +1,4 @@
-"""Small random changes of the training pictures, a whole batch at a time.
-
-They make new pictures of old ones, so that a network that trains for many epochs cannot learn its
-pictures by heart. Every random number comes from one generator, so a seed fixes all of them.
-"""
+"""Small random changes of the training pictures, so that none can be learnt by heart."""
 
 from dataclasses import dataclass
 
@@ -20,9 +16,6 @@ class Augment:
         flip: mirror every other picture, left to right.
         erase: side in pixels of a square that is set to zero at a random place (DeVries and
             Taylor, "Improved Regularization of CNNs with Cutout", 2017); it may stick out.
-
-    Raises:
-        ValueError: ``shift`` or ``erase`` is no whole number, or below 0.
     """
 
     shift: int = 0
@@ -30,10 +23,10 @@ class Augment:
     erase: int = 0
 
     def __post_init__(self):
-        """Keep plain numbers, which can be written down."""
-        object.__setattr__(self, "shift", whole(self.shift, "shift", 0))
+        """Keep plain numbers, which can be written down, or refuse them in words."""
+        for name in ("shift", "erase"):
+            object.__setattr__(self, name, whole(getattr(self, name), name, 0))
         object.__setattr__(self, "flip", bool(self.flip))
-        object.__setattr__(self, "erase", whole(self.erase, "erase", 0))
 
     def check(self, size):
         """Refuse, in words, what cannot be done to pictures of ``size`` = (height, width)."""
@@ -43,7 +36,7 @@ class Augment:
                                  f"pictures, got {value}")
 
     def __call__(self, images, generator):
-        """Return changed copies of pictures (N, channels, height, width) of any type."""
+        """Return changed copies of pictures (N, channels, height, width); a seed fixes them all."""
         count, _, height, width = images.shape
         device = images.device
 

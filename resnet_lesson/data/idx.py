@@ -1,7 +1,4 @@
-"""Fashion-MNIST's four IDX files: find them, check them, read and write them, fetch them.
-
-Format: Y. LeCun's description of MNIST's IDX.
-"""
+"""Fashion-MNIST's four files, in Y. LeCun's format IDX: find, check, read, write, fetch them."""
 
 import gzip
 import hashlib
@@ -82,10 +79,9 @@ def read_idx(folder, name):
 
 
 def download(root):
-    """Fetch the four files with torchvision into ``root/FashionMNIST/raw``; all or nothing.
+    """Fetch the four files with torchvision into ``root/FashionMNIST/raw``, all or nothing.
 
-    Raises:
-        RuntimeError: the folder cannot be written to, or the download failed.
+    Raises a ``RuntimeError`` where the folder cannot be written to, or the download fails.
     """
     from torchvision.datasets import FashionMNIST  # takes a second to import
 

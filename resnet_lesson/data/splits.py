@@ -1,10 +1,8 @@
-"""Fashion-MNIST on this machine: find it, check it, split it, cut it into batches.
+"""Pictures and labels, split once, cut into batches; Fashion-MNIST and handwritten digits.
 
-Nothing here touches the network unless ``download=True`` is given. Pictures stay in memory as
-``uint8``; a batch is cut, scaled and resized when it is asked for.
-
-Source of the pictures: Xiao, Rasul, Vollgraf, "Fashion-MNIST: a Novel Image Dataset for
-Benchmarking Machine Learning Algorithms" (2017), MIT licence.
+Pictures stay in memory as ``uint8``; a batch is cut, scaled and resized when it is asked for.
+Fashion-MNIST: Xiao, Rasul, Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking
+Machine Learning Algorithms" (2017), MIT licence.
 """
 
 from dataclasses import dataclass, field, replace
@@ -21,16 +19,14 @@ from resnet_lesson.words import whole
 
 FASHION_CLASSES = ("t-shirt", "trouser", "pullover", "dress", "coat",
                    "sandal", "shirt", "sneaker", "bag", "ankle boot")
-
 DIGITS = tuple(str(digit) for digit in range(10))
 VALIDATION_PER_CLASS = 500
 MINI = Path(__file__).parents[1] / "assets" / "fashion_mnist_mini"
-_TILES_PER_ROW = 100
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Labelled pictures in memory.
+    """Labelled pictures in memory; a ``ValueError`` says which shape or type does not fit.
 
     Attributes:
         images: uint8 tensor of shape (N, channels, height, width).
@@ -38,9 +34,6 @@ class Split:
         name: ``"train"``, ``"validation"`` or ``"test"``.
         source: which data these are, in words.
         classes: the name of each label.
-
-    Raises:
-        ValueError: where shapes or types do not fit; the sentence says which.
     """
 
     images: torch.Tensor
@@ -51,11 +44,10 @@ class Split:
 
     def __post_init__(self):
         """Refuse what would only fail later, inside a layer."""
-        for name in ("images", "labels"):
-            kind = type(getattr(self, name))
-            if not issubclass(kind, torch.Tensor):
-                raise ValueError(f"{name} must be a tensor, got {kind.__name__}; convert with "
-                                 f"torch.as_tensor({name})")
+        for name, value in (("images", self.images), ("labels", self.labels)):
+            if not isinstance(value, torch.Tensor):
+                raise ValueError(f"{name} must be a tensor, got {type(value).__name__}; convert "
+                                 f"with torch.as_tensor({name})")
         if self.images.ndim != 4:
             raise ValueError("images need the shape (N, channels, height, width), got "
                              f"{tuple(self.images.shape)}; add a channel dimension with "
@@ -86,8 +78,7 @@ class Split:
 
     def take(self, indices):
         """Return the split that holds only ``indices`` (a slice, list or tensor)."""
-        return Split(self.images[indices], self.labels[indices], self.name, self.source,
-                     self.classes)
+        return replace(self, images=self.images[indices], labels=self.labels[indices])
 
     def pixels(self, indices, size=None):
         """Return pictures as floats between 0 and 1, shape (n, channels, size, size).
@@ -164,10 +155,9 @@ def load_fashion_mnist(source="auto", root=None, *, download=False, quiet=False)
     Args:
         source: ``"full"`` (55,000 / 5,000 / 10,000 pictures), ``"mini"`` (5,000 / 1,000 / 1,000
             of them, shipped with this package), or ``"auto"``: full where it is found, else mini.
-        root: a folder to look in for the full set, either in torchvision's layout
-            (``root/FashionMNIST/raw``) or with the four IDX files, packed or not, in it. Without
-            it, the project's ``data/`` and the system's folder are searched.
-        download: fetch the full set into ``root`` (or the project's ``data/``) if it is not there.
+        root: a folder with the full set's four IDX files, packed or not, in it or, torchvision's
+            layout, in ``root/FashionMNIST/raw``; else the project's ``data/`` and the system's.
+        download: fetch the full set into ``root``, or ``data/``, if it is not there.
         quiet: do not print the line that says which data these are.
 
     Raises:
@@ -237,9 +227,9 @@ def split_indices(labels, validation_per_class=VALIDATION_PER_CLASS):
 
 
 def _read_sheet(name):
-    """Read a split of the mini set: row by row, picture i of the sheet shows class i mod 10."""
+    """Read a split of the mini set: 100 pictures a row, picture i shows class i mod 10."""
     with Image.open(MINI / f"{name}.png") as sheet:
         pixels = torch.from_numpy(np.array(sheet))
-    images = pixels.view(-1, 28, _TILES_PER_ROW, 28).transpose(1, 2).reshape(-1, 1, 28, 28)
+    images = pixels.view(-1, 28, 100, 28).transpose(1, 2).reshape(-1, 1, 28, 28)
     labels = torch.arange(len(images)) % len(FASHION_CLASSES)
     return Split(images.contiguous(), labels, name, "Fashion-MNIST mini")

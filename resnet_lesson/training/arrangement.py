@@ -1,8 +1,7 @@
-"""How the same training step can run faster on this machine: measured, compared, then chosen.
+"""The training step, and how the same step can run faster on this machine: measured, then chosen.
 
-Precision and memory layout change how a step is computed, hardly what. A processor that claims to
-know a format may compute it slowly or wrongly (PyTorch issue 163347), so no flag is trusted: every
-arrangement takes the same step, and only those whose values agree with plain float32 can win.
+A processor that claims to know a format may compute it slowly or wrongly (PyTorch issue 163347).
+No flag is trusted: only what agrees with plain float32 on the same step can win.
 """
 
 import copy
@@ -146,14 +145,13 @@ def stepper(model, X, y, arrangement=PLAIN, classes=None):
 def probe(model, X, y, *, arrangements=ARRANGEMENTS, repeats=3, classes=None, progress=True):
     """Time and compare one training step in several arrangements; return their ``Timing``s.
 
-    Copies of the model are trained, on up to ``PROBE_BATCH`` of the pictures; other arguments as
-    in ``step``. Arrangements take turns, the fastest of ``repeats`` steps counts, and the first,
-    which is slower, does not. All are compared with the first of ``arrangements``. ``progress``
-    shows a bar where it takes longer than two seconds.
+    Copies of the model are trained, on up to ``PROBE_BATCH`` of the pictures; arguments as in
+    ``step``. Arrangements take turns, the fastest of ``repeats`` steps counts, and the very first,
+    which is slower, does not. ``progress`` shows a bar where it takes longer than two seconds.
 
     Raises:
         ValueError: no pictures, or logits for too few classes.
-        RuntimeError: the first arrangement fails, so there is nothing to compare with.
+        RuntimeError: the first arrangement, with which all are compared, fails.
     """
     if len(X) == 0:
         raise ValueError("the probe needs at least one picture, got none")
@@ -164,8 +162,8 @@ def probe(model, X, y, *, arrangements=ARRANGEMENTS, repeats=3, classes=None, pr
             bar.update()
             try:
                 trained, take = stepper(model, X, y, arrangement, classes)
-                result = take()[1], torch.cat([p.grad.flatten().float()
-                                               for p in trained.parameters() if p.grad is not None])
+                logits, grads = take()[1], (p.grad for p in trained.parameters())
+                result = logits, torch.cat([g.flatten().float() for g in grads if g is not None])
             except RuntimeError as error:  # of a device that lacks the type, or DivergedError
                 if not steps:
                     raise
@@ -177,11 +175,10 @@ def probe(model, X, y, *, arrangements=ARRANGEMENTS, repeats=3, classes=None, pr
             steps[arrangement] = take
         seconds = dict.fromkeys(arrangements, math.inf)
         for _ in range(repeats):
-            for arrangement, take in steps.items():
+            for one, take in steps.items():
                 bar.update()
-                known, best = seconds[arrangement], min(seconds.values())
-                if known == math.inf or known <= HOPELESS * best:
-                    seconds[arrangement] = min(known, take()[0])
+                if seconds[one] == math.inf or seconds[one] <= HOPELESS * min(seconds.values()):
+                    seconds[one] = min(seconds[one], take()[0])
     return [Timing(arrangement, seconds[arrangement], *found[arrangement])
             for arrangement in arrangements]
 
@@ -205,10 +202,7 @@ def _compare(logits, gradient, logits32, gradient32):
 
 @contextmanager
 def arranged(model, arrangement):
-    """Let wide convolutions compute their weight gradient as the arrangement says, for a while.
-
-    Parameters, their names and the values of a forward pass stay as they are.
-    """
+    """Let wide convolutions compute their weight gradient as the arrangement says, for a while."""
     layers = [module for module in model.modules()
               if type(module) is nn.Conv2d and module.in_channels >= WIDE and module.bias is None
               and module.groups == 1 and set(module.dilation) == {1}
@@ -235,10 +229,7 @@ class MatmulGradient(torch.autograd.Function):
     For each place (i, j) of the kernel, ∂L/∂W[:, :, i, j] is the product of the output's gradient,
     (channels out × all output pixels), with the input pixels that this place met, (pixels ×
     channels in). A unit for bfloat16 matrix products is fast at this; the library's own routine is
-    slow where pictures are small and channels are many.
-
-    Shapes:
-        x (N, C, H, W), weight (O, C, k, l) → (N, O, H', W'), as ``F.conv2d``
+    slow where pictures are small and channels are many. Shapes are those of ``F.conv2d``.
     """
 
     @staticmethod

@@ -1,8 +1,8 @@
 """The book's own tools (the package ``d2l``), made to run on current IPython.
 
-Source: Zhang, Lipton, Li, Smola, "Dive into Deep Learning", section 8.6. ``d2l`` 0.17.0 is the
-last release that does not pin numpy, matplotlib and pandas to versions of 2022. It breaks on one
-thing: ``IPython.display.set_matplotlib_formats``, which IPython 9 no longer has.
+Source: Zhang, Lipton, Li, Smola, "Dive into Deep Learning", section 8.6. ``d2l`` 0.17.0, the last
+release that does not pin old versions of numpy, breaks on one thing:
+``IPython.display.set_matplotlib_formats``, which IPython 9 no longer has.
 """
 
 import contextlib

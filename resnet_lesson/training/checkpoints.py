@@ -25,10 +25,8 @@ def replace(path, write):
 def prepare(folder):
     """Make the folder of a new run; an earlier run's three files move to ``<folder>.previous``.
 
-    What lay there of a run before that is replaced, so that all files there are of one run.
-
-    Raises:
-        RuntimeError: the folder cannot be written to.
+    What lay there of a run before that is replaced, so that all files there are of one run. Raises
+    a ``RuntimeError`` where the folder cannot be written to.
     """
     previous = folder.resolve().with_name(folder.resolve().name + ".previous")
     try:

@@ -65,7 +65,10 @@ def predict(model, split, *, batch_size=BATCH, size=None, device="auto", arrange
                     view = view.to(device, memory_format=arrangement.memory_format)
                     with arrangement.autocast(device):
                         answers.append(model(view).float().cpu())
-                logits.append(_averaged(answers))
+                if views > 1:
+                    mean = torch.stack(answers).log_softmax(-1).logsumexp(0) - math.log(views)
+                    answers = [mean]
+                logits += answers
     finally:
         model.to(home)
     logits = torch.cat(logits)
@@ -73,28 +76,18 @@ def predict(model, split, *, batch_size=BATCH, size=None, device="auto", arrange
     return logits
 
 
-def ten_crops(X, margin=1):
+def ten_crops(X):
     """Return ten views of a batch, each (N, C, H, W): four corners, centre, their mirror images.
 
-    They are cut from the pictures with a black margin, so that a corner is the picture moved by
-    ``margin`` pixels both ways (Krizhevsky et al. 2012, section 4.1; He et al. 2016, section 4.1,
-    "10-crop testing").
-
-    Raises:
-        ValueError: ``margin`` is no whole number, or below 0.
+    They are cut from the pictures with a black margin of one pixel, so that a corner is the picture
+    moved by a pixel both ways (He et al. 2016, section 4.1, "10-crop testing").
     """
     from torchvision.transforms.functional import ten_crop  # takes a second to import
 
-    return ten_crop(F.pad(X, [whole(margin, "margin", 0)] * 4), X.shape[-2:])
+    return ten_crop(F.pad(X, (1, 1, 1, 1)), X.shape[-2:])
 
 
 VIEWS = {1: lambda X: [X], 2: lambda X: [X, X.flip(-1)], 10: ten_crops}
-
-
-def _averaged(logits):
-    if len(logits) == 1:
-        return logits[0]
-    return torch.stack(logits).log_softmax(-1).logsumexp(0) - math.log(len(logits))
 
 
 def evaluate(model, split, **options):

@@ -51,17 +51,16 @@ def fit(model, splits, *, checkpoint=None, resume=False, device="auto", watch=No
 
     After every epoch the model is evaluated on ``splits.validation``, never on the test split.
     Ctrl-C, or the stop button of Jupyter, ends after the current step, and ``resume=True`` goes
-    on from there with the very same batches; a second Ctrl-C interrupts at once. Whatever ends the
-    training early, the exception carries the ``History`` so far as its attribute ``history``. The
-    model ends on the device that it came from, in the usual memory layout.
+    on from there with the very same batches; a second Ctrl-C interrupts at once. An exception
+    carries the ``History`` so far as its attribute ``history``. The model ends on the device that
+    it came from, in the usual memory layout.
 
     Args:
         model: any module that maps (N, channels, H, W) to logits (N, classes). Trained in place.
         splits: what ``load_fashion_mnist`` returns.
-        checkpoint: folder for history, best weights and the state to resume from. Unless
-            ``resume``, a run that is there already is moved to ``<folder>.previous``, in place
-            of one that may be there from before.
-        resume: go on with the run in ``checkpoint``.
+        checkpoint: folder for history, best weights and the state to resume from.
+        resume: go on with the run in ``checkpoint``; else one that is there already is moved to
+            ``<folder>.previous``, in place of what may be there from before.
         device: ``"auto"``, or what ``torch.device`` takes.
         watch: called with a ``Progress`` after every step, its gradients still in place, and
             after every epoch; training ends after the step whose call returns ``True``.
@@ -69,8 +68,8 @@ def fit(model, splits, *, checkpoint=None, resume=False, device="auto", watch=No
         **settings: how it is trained, see ``training.settings.Settings``; ``epochs`` at least.
 
     Raises:
-        ValueError: a setting that makes no sense or differs from the resumed run's, a last batch
-            of one picture that batch norm cannot take, or a file of the resumed run is damaged.
+        ValueError: a setting makes no sense or differs from the resumed run's, batch norm cannot
+            take a last batch of one picture, or a file of the resumed run is damaged.
         FileNotFoundError: ``resume`` without a run in ``checkpoint``.
         RuntimeError: the loss is no longer a number, or the checkpoint cannot be written.
     """
@@ -86,7 +85,7 @@ def fit(model, splits, *, checkpoint=None, resume=False, device="auto", watch=No
         if folder is not None and not resume:
             checkpoints.prepare(folder)
         if settings.arrangement == "auto":
-            earlier = History.load(folder).settings if resume else None
+            earlier = folder if resume else None
             chosen = _choose(model, splits.train, settings, earlier, progress)
             settings = replace(settings, arrangement=chosen)
         model.to(device, memory_format=settings.arrangement.memory_format)
@@ -186,35 +185,31 @@ class _Run:
     def end_epoch(self, validation):
         """Write the row of the finished epoch, keep its weights if they are the best so far."""
         self.epoch += 1
-        row = {"epoch": self.epoch,
-               "train_loss": self.loss_sum / self.examples,
-               "train_accuracy": self.correct / self.examples,
-               "validation_loss": validation.loss,
-               "validation_accuracy": validation.accuracy,
-               "seconds": self.seconds,
+        row = {"epoch": self.epoch, "train_loss": self.loss_sum / self.examples,
+               "train_accuracy": self.correct / self.examples, "validation_loss": validation.loss,
+               "validation_accuracy": validation.accuracy, "seconds": self.seconds,
                "examples_per_second": self.examples / self.seconds}
-        history = self.history
-        history.epochs.append(row)
-        if history.best is row:
-            history.best_weights = {key: value.detach().cpu().clone().contiguous()
-                                    for key, value in self.model.state_dict().items()}
+        self.history.epochs.append(row)
+        is_best = self.history.best is row
+        if is_best:
+            self.history.best_weights = {key: value.detach().cpu().clone().contiguous()
+                                         for key, value in self.model.state_dict().items()}
         self.step = self.examples = self.correct = 0
         self.seconds = self.loss_sum = 0.0
-        self.save(history.best is row)
+        self.save(is_best)
 
     def save(self, is_best=False):
         """Write the checkpoint; each file is replaced whole or not at all."""
         if self.folder is None:
             return
-        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
-                 "history": self.history.rows(),
-                 **{key: getattr(self, key) for key in self._COUNTERS}}
+        state = {key: getattr(self, key) for key in self._COUNTERS} | {
+            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "history": self.history.rows()}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if is_best:
-                checkpoints.replace(
-                    self.folder / "best.safetensors",
-                    lambda partial: save_file(self.history.best_weights, partial))
+                checkpoints.replace(self.folder / "best.safetensors",
+                                    lambda partial: save_file(self.history.best_weights, partial))
             checkpoints.replace(self.folder / "state.pt",
                                 lambda partial: torch.save(state, partial))
             self.history.save(self.folder / "history.json")
@@ -226,19 +221,18 @@ class _Run:
     _COUNTERS = ("epoch", "step", "seconds", "examples", "loss_sum", "correct")
 
     def _load(self):
-        best_weights = History.load(self.folder).best_weights
+        earlier = History.load(self.folder)
         try:
             state = torch.load(self.folder / "state.pt", weights_only=True, map_location="cpu")
         except Exception as error:  # a damaged file makes torch raise almost anything
             raise ValueError(f"{self.folder / 'state.pt'} cannot be read "
                              f"({type(error).__name__}); start anew with resume=False") from None
-        now, self.history = self.history.settings, History(**state["history"],
-                                                           best_weights=best_weights)
-        self._compare(self.history.settings, now, state["epoch"] + (state["step"] > 0))
+        earlier = History(**state["history"], best_weights=earlier.best_weights)
+        self._compare(earlier.settings, self.history.settings, state["epoch"] + (state["step"] > 0))
         if _shapes(self.model.state_dict()) != _shapes(state["model"]):
             raise ValueError(f"the weights in {self.folder} belong to another network; resume "
                              "with the network that the run was started with")
-        self.history.settings = now
+        earlier.settings, self.history = self.history.settings, earlier
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         for key in self._COUNTERS:
@@ -261,9 +255,8 @@ class _Run:
 def learning_rate(schedule, peak, step, steps):
     """Return the learning rate of a step, 0 ≤ step < steps.
 
-    ``"one-cycle"`` rises from peak / 25 over the first quarter and falls to about zero, both along
-    a cosine: the values of ``torch.optim.lr_scheduler.OneCycleLR`` with ``pct_start=0.25``
-    (Smith, "A disciplined approach to neural network hyper-parameters", 2018), as a function of
+    ``"one-cycle"`` (Smith, "A disciplined approach to neural network hyper-parameters", 2018) has
+    the values of ``torch.optim.lr_scheduler.OneCycleLR`` with ``pct_start=0.25``, as a function of
     the step alone, so that a resumed run needs no scheduler's state.
     """
     if schedule == "constant":
@@ -295,9 +288,9 @@ def _check_last_batch(model, split, settings):
 
 
 def _choose(model, split, settings, earlier, progress):
-    """Return the arrangement for "auto": that of the resumed run, or the fastest here."""
+    """Return the arrangement for "auto": that of an earlier run's folder, or the fastest here."""
     if earlier is not None:
-        return Arrangement(**earlier.get("arrangement", {}))
+        return Arrangement(**History.load(earlier).settings.get("arrangement", {}))
     few, device = slice(settings.batch_size), device_of(model)
     X, y = split.pixels(few, settings.size), split.labels[few]
     chosen = fastest(model, X.to(device), y.to(device), classes=len(split.classes),
@@ -314,18 +307,16 @@ def _shapes(state):
 @contextmanager
 def _stop_after_step():
     """Turn the first Ctrl-C (or Jupyter's stop button) into a flag; a second one interrupts."""
-    stop = []
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
+    stop, possible = [], threading.current_thread() is threading.main_thread()
 
     def ask(signum, frame):
         if stop:
             raise KeyboardInterrupt
         stop.append(True)
 
-    before = signal.signal(signal.SIGINT, ask)
+    before = signal.signal(signal.SIGINT, ask) if possible else None
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        if possible:
+            signal.signal(signal.SIGINT, before)

@@ -61,9 +61,7 @@ class History:
     def load(cls, folder):
         """Read a run back from its checkpoint folder.
 
-        Raises:
-            FileNotFoundError: the folder holds no run.
-            ValueError: one of its files is damaged, or no training run's.
+        Raises a ``FileNotFoundError`` where there is none, a ``ValueError`` where it is damaged.
         """
         path = Path(folder).expanduser() / "history.json"
         if not path.exists():

@@ -13,10 +13,7 @@ def step_seconds(model, split, *, batch_size=128, size=None, repeats=2, device="
     """Return the wall time of one training step in seconds: forward, backward, update.
 
     A copy of the model is trained. The first step, which is slower, is not counted; the fastest of
-    ``repeats`` is. Other arguments as in ``fit``.
-
-    Raises:
-        ValueError: ``batch_size`` is no whole number above 0, or logits for too few classes.
+    ``repeats`` is. Other arguments, and what is refused, as in ``fit``.
     """
     batch_size, device = whole(batch_size, "batch_size"), pick_device(device)
     X, y = split.pixels(slice(batch_size), size), split.labels[:batch_size]

@@ -31,13 +31,10 @@ def book_network():
 
 
 def fast_network(widths=(16, 64, 128, 256)):
-    """Return a network for 28×28 pictures: four stages of one block, 16 to 256 channels.
+    """Return a network for 28×28 pictures: four stages of one block, with ``widths`` channels.
 
     Its stem keeps all pixels. The first stage, which sees all of them, is narrow, so that it does
     not cost most of the time; most parameters sit where pictures are small.
-
-    Args:
-        widths: channels of the four stages.
     """
     return resnet.ResNet(BasicBlock, [1] * 4, widths=widths, stem="small")
 

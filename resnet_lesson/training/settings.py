@@ -13,7 +13,7 @@ from resnet_lesson.words import whole
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What ``fit`` takes as keyword arguments and writes into the history.
+    """What ``fit`` takes as keyword arguments; a ``ValueError`` says which one makes no sense.
 
     Attributes:
         epochs: passes over the training split.
@@ -30,9 +30,6 @@ class Settings:
             first weights and dropout, comes from torch's generator: ``torch.manual_seed``.
         arrangement: how a step is computed, an ``Arrangement``; ``"auto"`` measures which one
             is fastest here and says so (a resumed run keeps the one it was started with).
-
-    Raises:
-        ValueError: a setting that makes no sense; the sentence says what would.
     """
 
     epochs: int
@@ -106,9 +103,7 @@ CHECKS = {
 
 def takes_settings(function):
     """Let help and completion show the settings in place of a function's ``**settings``."""
-    signature = inspect.signature(function)
-    own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
-    fields = inspect.signature(Settings).parameters.values()
-    function.__signature__ = signature.replace(
-        parameters=[*own, *(field.replace(annotation=field.empty) for field in fields)])
+    *own, _ = inspect.signature(function).parameters.values()
+    settings = inspect.signature(Settings).parameters.values()
+    function.__signature__ = inspect.Signature([*own, *settings])
     return function
