@@ -9,17 +9,12 @@ from resnet_lesson.words import whole
 
 @dataclass(frozen=True)
 class Augment:
-    """How pictures are changed in training.
+    """How pictures are changed in training."""
 
-    Attributes:
-        shift: move each picture by up to so many pixels in both directions, zeros move in.
-        flip: mirror every other picture, left to right.
-        erase: side in pixels of a square that is set to zero at a random place (DeVries and
-            Taylor, "Improved Regularization of CNNs with Cutout", 2017); it may stick out.
-    """
-
-    shift: int = 0
-    flip: bool = False
+    shift: int = 0      # move each picture by up to so many pixels both ways, zeros move in
+    flip: bool = False  # mirror every other picture, left to right
+    # set to zero a square with sides of so many pixels, at a random place; it may stick out
+    # (DeVries and Taylor, "Improved Regularization of CNNs with Cutout", 2017)
     erase: int = 0
 
     def __post_init__(self):

@@ -28,11 +28,10 @@ def project_data():
 
 def find_full(root=None):
     """Return the folder that holds the four IDX files, or ``None``. Looks, but does not read."""
-    for place in candidates(root):
-        for folder in (place / "FashionMNIST" / "raw", place):
-            if all(file_in(folder, name) for name in CHECKSUMS):
-                return folder
-    return None
+    folders = (folder for place in candidates(root)
+               for folder in (place / "FashionMNIST" / "raw", place))
+    return next((folder for folder in folders
+                 if all(file_in(folder, name) for name in CHECKSUMS)), None)
 
 
 def candidates(root):
@@ -42,19 +41,15 @@ def candidates(root):
 
 def file_in(folder, name):
     """Return the path of an IDX file, unpacked or packed; ``None`` if there is neither."""
-    for path in (folder / name, folder / f"{name}.gz"):
-        if path.is_file():
-            return path
-    return None
+    paths = (folder / name, folder / f"{name}.gz")
+    return next((path for path in paths if path.is_file()), None)
 
 
 def read_idx(folder, name):
-    """Return the values of one of the four files as a uint8 tensor, after checking its MD5.
-
-    Images have the shape (N, 28, 28), labels (N,).
+    """Return one of the four files as a uint8 tensor: images (N, 28, 28), or labels (N,).
 
     Raises:
-        ValueError: the file cannot be unpacked, or its checksum is not Fashion-MNIST's.
+        ValueError: the file cannot be unpacked, or its MD5 is not Fashion-MNIST's.
         FileNotFoundError: there is no such file, packed or not.
     """
     path = file_in(Path(folder), name)
@@ -88,19 +83,15 @@ def download(root):
     target = root / "FashionMNIST" / "raw"
     try:
         target.mkdir(parents=True, exist_ok=True)
-        staging = tempfile.TemporaryDirectory(prefix=".download-", dir=target)
-    except OSError as error:
-        raise RuntimeError(f"cannot write to {root} ({error.strerror}); give a folder of your own "
-                           'as root, or use source="mini", which needs no files') from None
-    with staging as folder:
-        try:
+        with tempfile.TemporaryDirectory(prefix=".download-", dir=target) as folder:
             FashionMNIST(folder, download=True)
             for name in CHECKSUMS:
                 os.replace(Path(folder) / "FashionMNIST" / "raw" / name, target / name)
-        except Exception as error:  # of urllib, gzip, torchvision or the disk
-            why = " ".join(str(error).split())[:200]
-            raise RuntimeError(f"the download of Fashion-MNIST failed ({why}); try again later, "
-                               'or use source="mini", which needs no network') from None
+    except Exception as error:  # of the disk, urllib, gzip or torchvision
+        why = " ".join(str(error).split())[:200]
+        raise RuntimeError(f"the download of Fashion-MNIST into {root} failed ({why}); try again "
+                           'later, give another folder as root, or use source="mini", which needs '
+                           "neither") from None
     return target
 
 

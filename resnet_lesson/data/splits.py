@@ -26,24 +26,16 @@ MINI = Path(__file__).parents[1] / "assets" / "fashion_mnist_mini"
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Labelled pictures in memory; a ``ValueError`` says which shape or type does not fit.
-
-    Attributes:
-        images: uint8 tensor of shape (N, channels, height, width).
-        labels: int64 tensor of shape (N,), values 0 … len(classes) − 1.
-        name: ``"train"``, ``"validation"`` or ``"test"``.
-        source: which data these are, in words.
-        classes: the name of each label.
-    """
+    """Pictures, uint8 (N, channels, height, width), and labels, int64 (N,), in memory."""
 
     images: torch.Tensor
-    labels: torch.Tensor
-    name: str = "train"
-    source: str = "your own pictures"
-    classes: tuple = field(default=FASHION_CLASSES, repr=False)
+    labels: torch.Tensor               # values 0 … len(classes) − 1
+    name: str = "train"                # or "validation", or "test"
+    source: str = "your own pictures"  # which data these are, in words
+    classes: tuple = field(default=FASHION_CLASSES, repr=False)  # the name of each label
 
     def __post_init__(self):
-        """Refuse what would only fail later, inside a layer."""
+        """Refuse, in a ``ValueError``, what would only fail later, inside a layer."""
         for name, value in (("images", self.images), ("labels", self.labels)):
             if not isinstance(value, torch.Tensor):
                 raise ValueError(f"{name} must be a tensor, got {type(value).__name__}; convert "

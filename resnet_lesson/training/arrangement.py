@@ -30,18 +30,11 @@ GRADIENT_AGREE = 0.7
 
 @dataclass(frozen=True)
 class Arrangement:
-    """How a step is computed.
+    """How a step is computed."""
 
-    Attributes:
-        precision: ``"float32"``, or ``"bfloat16"`` for autocast.
-        channels_last: keep the channels of a pixel side by side in memory.
-        matmul_gradients: under bfloat16, compute the weight gradient of wide convolutions as a
-            matrix product, see ``MatmulGradient``.
-    """
-
-    precision: str = "float32"
-    channels_last: bool = False
-    matmul_gradients: bool = False
+    precision: str = "float32"      # or "bfloat16", for autocast
+    channels_last: bool = False     # keep the channels of a pixel side by side in memory
+    matmul_gradients: bool = False  # use ``MatmulGradient`` in wide convolutions
 
     def __post_init__(self):
         """Refuse, in words, a precision that there is not."""
@@ -244,11 +237,9 @@ class MatmulGradient(torch.autograd.Function):
         """Return the gradients of x and weight."""
         x, weight = ctx.saved_tensors
         (s, t), (p, q) = ctx.stride, ctx.padding
-        of_x = None
-        if ctx.needs_input_grad[0]:
-            of_x = torch.ops.aten.convolution_backward(
-                gradient, x, weight, None, ctx.stride, ctx.padding, (1, 1), False, (0, 0), 1,
-                (True, False, False))[0]
+        of_x = torch.ops.aten.convolution_backward(
+            gradient, x, weight, None, ctx.stride, ctx.padding, (1, 1), False, (0, 0), 1,
+            (ctx.needs_input_grad[0], False, False))[0]
         _, channels, k, m = weight.shape
         height, width = gradient.shape[2:]
         pixels = F.pad(x, (q, q, p, p)).permute(0, 2, 3, 1)

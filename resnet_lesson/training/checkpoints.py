@@ -33,13 +33,13 @@ def prepare(folder):
         folder.mkdir(parents=True, exist_ok=True)
         replace(folder / "state.pt.trial", lambda partial: partial.write_text(""))
         (folder / "state.pt.trial").unlink()
-        if any((folder / name).exists() for name in FILES):
+        earlier = [name for name in FILES if (folder / name).exists()]
+        if earlier:
             previous.mkdir(exist_ok=True)
             for name in FILES:
                 (previous / name).unlink(missing_ok=True)
-            for name in FILES:
-                if (folder / name).exists():
-                    os.replace(folder / name, previous / name)
+            for name in earlier:
+                os.replace(folder / name, previous / name)
     except OSError as error:
         raise RuntimeError(f"cannot write the checkpoint to {folder} ({error}); give another "
                            "folder as checkpoint") from None

@@ -44,8 +44,7 @@ def predict(model, split, *, batch_size=BATCH, size=None, device="auto", arrange
         progress: show a bar where it takes longer than two seconds.
 
     Raises:
-        ValueError: an empty split, logits for fewer classes than it has, a ``batch_size`` that is
-            no whole number above 0, or another number of ``views``.
+        ValueError: an empty split, logits for too few classes, a number that makes no sense.
     """
     batch_size = whole(batch_size, "batch_size")
     if views not in tuple(VIEWS):

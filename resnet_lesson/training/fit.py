@@ -25,23 +25,14 @@ from resnet_lesson.training.settings import Settings, takes_settings
 
 
 class Progress(NamedTuple):
-    """Where a run stands: what ``fit`` hands to its ``watch``.
+    """Where a run stands: what ``fit`` hands to its ``watch``."""
 
-    Attributes:
-        history: the ``History`` so far; ``history.step_losses[-1]`` is this step's loss.
-        model: the network in training.
-        epoch: finished epochs.
-        step: steps taken in the running epoch; 0 right after an epoch has been validated.
-        steps: steps in an epoch.
-        accuracy: share of correct answers in the running epoch, in training mode.
-    """
-
-    history: History
-    model: torch.nn.Module
-    epoch: int
-    step: int
-    steps: int
-    accuracy: float
+    history: History        # so far; its step_losses[-1] is this step's loss
+    model: torch.nn.Module  # in training
+    epoch: int              # finished epochs
+    step: int               # of the running epoch; 0 right after an epoch has been validated
+    steps: int              # in an epoch
+    accuracy: float         # share of right answers in the running epoch, in training mode
 
 
 @takes_settings
@@ -85,8 +76,7 @@ def fit(model, splits, *, checkpoint=None, resume=False, device="auto", watch=No
         if folder is not None and not resume:
             checkpoints.prepare(folder)
         if settings.arrangement == "auto":
-            earlier = folder if resume else None
-            chosen = _choose(model, splits.train, settings, earlier, progress)
+            chosen = _choose(model, splits.train, settings, folder if resume else None, progress)
             settings = replace(settings, arrangement=chosen)
         model.to(device, memory_format=settings.arrangement.memory_format)
         run = _Run(model, settings, splits, folder, resume)
@@ -102,13 +92,11 @@ def fit(model, splits, *, checkpoint=None, resume=False, device="auto", watch=No
 
 def _train(run, splits, device, watch, progress):
     """Take the steps that are left; this is the loop that notebook 07 writes out by hand."""
-    settings, history = run.settings, run.history
-    steps = math.ceil(len(splits.train) / settings.batch_size)
-    total = settings.epochs * steps
+    settings, history, steps = run.settings, run.history, run.steps
     history.interrupted = True   # until the last epoch has ended
     with (_stop_after_step() as stop,
-          tqdm(total=total, initial=run.epoch * steps + run.step, file=sys.stdout,
-               unit="step", desc="training", mininterval=0.5, disable=not progress) as bar):
+          tqdm(total=settings.epochs * steps, initial=run.epoch * steps + run.step, unit="step",
+               desc="training", mininterval=0.5, file=sys.stdout, disable=not progress) as bar):
         while run.epoch < settings.epochs and not stop:
             seed = (settings.seed * 1_000_003 + run.epoch) % 2 ** 64
             order = torch.Generator().manual_seed(seed)
@@ -116,12 +104,10 @@ def _train(run, splits, device, watch, progress):
             run.model.train()
             for X, y in splits.train.batches(settings.batch_size, settings.size, order,
                                              skip=run.step, augment=settings.augment):
-                rate = learning_rate(settings.schedule, settings.lr,
-                                     run.epoch * steps + run.step, total)
                 X = X.to(device, memory_format=settings.arrangement.memory_format)
-                run.take(X, y.to(device), rate, len(splits.train.classes))
+                run.take(X, y.to(device))
                 bar.update()
-                if watch(run.progress(steps)) is True:
+                if watch(run.progress()) is True:
                     stop.append(True)
                 if stop:
                     break
@@ -136,7 +122,7 @@ def _train(run, splits, device, watch, progress):
             run.end_epoch(validation)
             bar.set_postfix_str(f"epoch {run.epoch}: validation accuracy "
                                 f"{validation.accuracy:.3f}")
-            if watch(run.progress(steps)) is True:
+            if watch(run.progress()) is True:
                 stop.append(True)
     history.interrupted = run.epoch < settings.epochs
     run.save()
@@ -151,6 +137,8 @@ class _Run:
 
     def __init__(self, model, settings, splits, folder, resume):
         self.model, self.settings, self.folder = model, settings, folder
+        self.steps = math.ceil(len(splits.train) / settings.batch_size)   # of an epoch
+        self.classes = len(splits.train.classes)
         self.optimizer = torch.optim.SGD(
             model.parameters(), lr=settings.lr, momentum=settings.momentum,
             weight_decay=settings.weight_decay, nesterov=settings.nesterov)
@@ -160,16 +148,18 @@ class _Run:
         if resume:
             self._load()
 
-    def take(self, X, y, rate, classes):
-        """Take one step at a learning rate and add it to the running epoch."""
+    def take(self, X, y):
+        """Take one step and add it to the running epoch."""
+        settings, done = self.settings, self.epoch * self.steps + self.step
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = learning_rate(settings.schedule, settings.lr, done,
+                                        settings.epochs * self.steps)
         try:
-            logits, loss = step(self.model, self.optimizer, X, y, self.settings.arrangement,
-                                label_smoothing=self.settings.label_smoothing, classes=classes)
+            logits, loss = step(self.model, self.optimizer, X, y, settings.arrangement,
+                                label_smoothing=settings.label_smoothing, classes=self.classes)
         except DivergedError as error:
-            raise RuntimeError(f"{error} at step {len(self.history.step_losses) + 1}; a lower lr "
-                               f"than {self.settings.lr} usually mends it") from None
+            raise RuntimeError(f"{error} at step {done + 1}; a lower lr than {settings.lr} usually "
+                               "mends it") from None
         value = loss.item()
         self.history.step_losses.append(value)
         self.step += 1
@@ -177,9 +167,9 @@ class _Run:
         self.loss_sum += value * len(y)
         self.correct += (logits.argmax(1) == y).sum().item()
 
-    def progress(self, steps):
+    def progress(self):
         """Return where the run stands, for ``watch``."""
-        return Progress(self.history, self.model, self.epoch, self.step, steps,
+        return Progress(self.history, self.model, self.epoch, self.step, self.steps,
                         self.correct / max(self.examples, 1))
 
     def end_epoch(self, validation):

@@ -14,20 +14,15 @@ from resnet_lesson.training import checkpoints
 class History:
     """What happened in a training run; saved beside its weights after every epoch.
 
-    Attributes:
-        settings: what ``fit`` was called with.
-        epochs: one dict per finished epoch: epoch, train_loss, train_accuracy, validation_loss,
-            validation_accuracy, seconds (training only) and examples_per_second.
-        step_losses: the training loss of every step, unfinished epochs included.
-        interrupted: the run was stopped before its last epoch ended.
-        best_weights: the state_dict of the epoch with the highest validation accuracy.
+    ``epochs`` holds a dict per finished epoch: epoch, train_loss, train_accuracy, validation_loss,
+    validation_accuracy, seconds (training only) and examples_per_second.
     """
 
-    settings: dict
+    settings: dict             # what ``fit`` was called with
     epochs: list = field(default_factory=list)
-    step_losses: list = field(default_factory=list)
-    interrupted: bool = False
-    best_weights: dict = field(default=None, repr=False)
+    step_losses: list = field(default_factory=list)  # of every step, unfinished epochs included
+    interrupted: bool = False  # the run was stopped before its last epoch ended
+    best_weights: dict = field(default=None, repr=False)  # with the highest validation accuracy
 
     @property
     def best(self):

@@ -10,19 +10,12 @@ from resnet_lesson.networks.blocks import BasicBlock
 
 
 class Recipe(NamedTuple):
-    """A network and how to train it.
+    """A network and how to train it."""
 
-    Attributes:
-        title: what it is, in words.
-        build: returns the untrained network.
-        options: arguments of ``training.fit``, ``epochs`` among them.
-        views: of a test picture, over which a second record averages, see ``evaluation.predict``.
-    """
-
-    title: str
-    build: Callable
-    options: dict
-    views: int = 1
+    title: str       # what it is, in words
+    build: Callable  # returns the untrained network
+    options: dict    # arguments of ``fit``, epochs among them
+    views: int = 1   # of a test picture, over which a second record averages, as in ``predict``
 
 
 def book_network():

@@ -132,6 +132,8 @@ def test_a_wrong_gradient_is_caught_though_the_logits_agree(batch, wide, monkeyp
 
 
 def test_the_fastest_that_agrees_is_chosen(batch, network, monkeypatch):
+    with pytest.raises(ValueError, match="at least one picture"):
+        speed.fastest(network(), batch[0][:0], batch[1][:0])
     timings = [speed.Timing(PLAIN, 3.0, 0, 1, ""), speed.Timing(BF16, 1.0, 0.5, 1, "differs"),
                speed.Timing(Arrangement(channels_last=True), 2.0, 0, 1, "")]
     monkeypatch.setattr(speed, "probe", lambda *args, **options: timings)
@@ -152,8 +154,3 @@ def test_a_type_that_the_device_lacks_is_reported_not_raised(batch, network, mon
     lacking.append("float32")   # nothing is left to compare with
     with pytest.raises(RuntimeError, match="no float32 here"):
         speed.probe(network(), *batch, progress=False)
-
-
-def test_a_probe_needs_pictures(network):
-    with pytest.raises(ValueError, match="at least one picture"):
-        speed.probe(network(), torch.zeros(0, 1, 28, 28), torch.zeros(0).long())

@@ -143,8 +143,7 @@ def test_fit_shows_its_settings_and_takes_no_other(splits, network):
         training.fit(network(), splits, epochs=1, learning_rate=0.1)
 
 
-@pytest.mark.parametrize(("count", "batch_size", "better"), [(600, 599, 600), (64, 1, 2),
-                                                             (7, 2, 4), (2, 1, 2)])
+@pytest.mark.parametrize(("count", "batch_size", "better"), [(600, 599, 600), (7, 2, 4), (2, 1, 2)])
 def test_a_last_batch_of_one_is_refused_at_once(splits, network, count, batch_size, better):
     few = splits._replace(train=splits.train.take(slice(count)))
     four = splits._replace(**{name: data.Split(getattr(few, name).images[:, :, ::7, ::7],
@@ -213,8 +212,7 @@ def test_bfloat16_and_channels_last_train_too_and_the_model_keeps_the_usual_layo
     assert all(p.is_contiguous() for p in model.parameters())
 
 
-def test_auto_takes_the_fastest_and_resuming_keeps_it(splits, network, equal, loop, tmp_path,
-                                                      monkeypatch, capsys):
+def test_auto_is_chosen_once(splits, network, equal, loop, tmp_path, monkeypatch, capsys):
     chosen = Arrangement("bfloat16", True)
     monkeypatch.setattr(loop, "fastest", lambda *args, **options: chosen)
     settings = {"epochs": 2, "batch_size": 100, "checkpoint": tmp_path, "arrangement": "auto"}

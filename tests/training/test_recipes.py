@@ -152,8 +152,7 @@ def test_joined_pictures_are_those_of_both_splits_and_the_test_split_stays(mini)
 
 
 @pytest.mark.parametrize("joined", [False, True])
-def test_validation_chooses_unless_it_was_trained_on(short, part, loop, monkeypatch, tmp_path,
-                                                     joined):
+def test_validation_chooses_if_it_is_unseen(short, part, loop, monkeypatch, tmp_path, joined):
     asked, falling = [], iter((0.9, 0.1))
 
     def evaluate(model, split, **options):

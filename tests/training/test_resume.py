@@ -18,6 +18,8 @@ from resnet_lesson.training.arrangement import Arrangement
 
 RECIPE = {"epochs": 3, "batch_size": 100, "lr": 0.1, "nesterov": True, "label_smoothing": 0.1,
           "augment": Augment(shift=2, flip=True, erase=6)}
+windows_is_different = pytest.mark.skipif(os.name == "nt", reason="it delivers Ctrl-C to the whole "
+                                          "console, and has no limit for the size of files")
 
 
 class Interrupting(nn.Module):
@@ -44,10 +46,9 @@ def unbroken(splits):
     return model, training.fit(model, splits, **RECIPE)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows delivers Ctrl-C to the whole console")
+@windows_is_different
 @pytest.mark.parametrize("step", [4, 6, 9, 18])
-def test_an_interrupted_run_resumes_exactly(splits, network, equal, unbroken, tmp_path, capsys,
-                                            step):
+def test_a_stopped_run_resumes_exactly(splits, network, equal, unbroken, tmp_path, capsys, step):
     history = training.fit(Interrupting(network(), step), splits, checkpoint=tmp_path, **RECIPE)
     assert history.interrupted == (step < 18)
     assert len(history.step_losses) == step and len(history.epochs) == step // 6
@@ -62,7 +63,7 @@ def test_an_interrupted_run_resumes_exactly(splits, network, equal, unbroken, tm
             key: value for key, value in other.items() if "second" not in key}
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows delivers Ctrl-C to the whole console")
+@windows_is_different
 def test_a_second_interrupt_stops_at_once_and_keeps_the_history(splits, network):
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt) as error:
@@ -117,15 +118,10 @@ def finished(splits, network, tmp_path):
     return settings | {"checkpoint": tmp_path, "resume": True}
 
 
-def test_numpys_numbers_are_written_down_and_read_back(splits, network, finished):
-    assert not training.fit(network(), splits, **finished).interrupted
-
-
 @pytest.mark.parametrize(("change", "count", "words"), [
     ({"lr": 0.2}, 600, "lr=0.1, now lr=0.2"), ({"seed": 1}, 600, "seed=0, now seed=1"),
     ({"epochs": 3}, 600, "epochs=1, now epochs=3"), ({}, 400, "600 to train.*now .*400 to train")])
-def test_resuming_with_other_settings_or_data_is_refused(splits, network, finished, change, count,
-                                                         words):
+def test_resuming_with_other_settings_is_refused(splits, network, finished, change, count, words):
     model, part = network(), splits._replace(train=splits.train.take(slice(count)))
     with pytest.raises(ValueError, match=words):
         training.fit(model, part, **finished | change)
@@ -140,6 +136,7 @@ def rewrite(folder, change):
 
 
 def test_older_runs_can_be_loaded_and_resumed(splits, network, finished, tmp_path):
+    assert not training.fit(network(), splits, **finished).interrupted
     rewrite(tmp_path, lambda settings: settings.update(average=None))
     assert "average" not in training.fit(network(), splits, **finished).settings
     rewrite(tmp_path, lambda settings: settings.pop("label_smoothing"))   # is then its default
@@ -194,7 +191,7 @@ def test_a_run_that_cannot_begin_probes_nothing(splits, network, loop, tmp_path,
         training.fit(model, splits, resume=True, **settings)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit for the size of files")
+@windows_is_different
 @pytest.mark.parametrize(("limit", "name"), [(2000, "best.safetensors"), (12_000, "state.pt")])
 def test_a_disk_that_fills_up_leaves_the_history_reachable(splits, network, tmp_path, limit, name):
     import resource
