@@ -15,6 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+SHORTCUTS = ("A", "B", "C")
+
 
 def _conv(in_channels, out_channels, kernel_size, stride=1, *, bias):
     return nn.Conv2d(in_channels, out_channels, kernel_size, stride,
@@ -34,6 +36,17 @@ def require_whole(layer, **values):
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
             raise ValueError(f"{layer} needs {name} to be a whole number above 0, got {value!r}")
+
+
+def require_switches(layer, **values):
+    """Refuse switches that are neither ``True`` nor ``False``, in words.
+
+    Raises:
+        ValueError: names ``layer``, the switch and its value.
+    """
+    for name, value in values.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{layer} needs {name} to be True or False, got {value!r}")
 
 
 def require_batch(x, channels, layer):
@@ -109,6 +122,7 @@ class Residual(nn.Module):
         super().__init__()
         require_whole("Residual", input_channels=input_channels, num_channels=num_channels,
                       strides=strides)
+        require_switches("Residual", use_1x1conv=use_1x1conv)
         self.conv1 = nn.Conv2d(input_channels, num_channels, kernel_size=3, padding=1,
                                stride=strides)
         self.conv2 = nn.Conv2d(num_channels, num_channels, kernel_size=3, padding=1)
@@ -129,20 +143,50 @@ class Residual(nn.Module):
         return F.relu(Y + X)
 
 
+class PaddedShortcut(nn.Module):
+    """Every ``stride``-th pixel of x, with zeros for the channels that it lacks; no parameters.
+
+    Option A of He et al. 2016, section 3.3. The zeros come behind the channels of x.
+
+    Shapes:
+        (N, in_channels, H, W) → (N, out_channels, ⌈H / stride⌉, ⌈W / stride⌉)
+
+    Raises:
+        ValueError: fewer channels are to come out than go in.
+    """
+
+    def __init__(self, in_channels, out_channels, stride=1):
+        super().__init__()
+        if out_channels < in_channels:
+            raise ValueError('shortcut="A" can add channels of zeros but take none away, got '
+                             f"{in_channels} channels to make {out_channels}; use "
+                             'shortcut="B"')
+        self.missing, self.stride = out_channels - in_channels, stride
+
+    def forward(self, x):
+        """Return the pixels, padded."""
+        return F.pad(x[:, :, ::self.stride, ::self.stride], (0, 0, 0, 0, 0, self.missing))
+
+
 class _Block(nn.Module):
     """What basic and bottleneck blocks share: a branch, a shortcut, their sum."""
 
     expansion = 1
 
     def __init__(self, in_channels, out_channels, stride=1, residual=True, *, norm=True,
-                 preactivation=False, bias=None, always_project=False):
+                 preactivation=False, bias=None, shortcut="B"):
         super().__init__()
         self.label = type(self).__name__
         require_whole(self.label, in_channels=in_channels, out_channels=out_channels,
                       stride=stride)
         self.in_channels, self.out_channels, self.stride = in_channels, out_channels, stride
         self.residual, self.preactivation = residual, preactivation
+        if shortcut not in SHORTCUTS:
+            raise ValueError(f"{self.label} needs shortcut to be one of {', '.join(SHORTCUTS)}, "
+                             f"got {shortcut!r}")
         bias = not norm if bias is None else bias
+        require_switches(self.label, residual=residual, norm=norm, preactivation=preactivation,
+                         bias=bias)
         layers = self._branch_layers(bias)
         before = [in_channels] + [conv.out_channels for conv in layers]
         for i, conv in enumerate(layers, 1):
@@ -151,10 +195,13 @@ class _Block(nn.Module):
         self.relu = nn.ReLU()
         self.depth = len(layers)
         self.downsample = None
-        if residual and (always_project or stride != 1 or in_channels != out_channels):
-            shortcut = _conv(in_channels, out_channels, 1, stride, bias=bias)
-            self.downsample = (shortcut if preactivation
-                               else nn.Sequential(shortcut, _norm(out_channels, norm)))
+        changes = stride != 1 or in_channels != out_channels
+        if residual and changes and shortcut == "A":
+            self.downsample = PaddedShortcut(in_channels, out_channels, stride)
+        elif residual and (changes or shortcut == "C"):
+            projection = _conv(in_channels, out_channels, 1, stride, bias=bias)
+            self.downsample = (projection if preactivation
+                               else nn.Sequential(projection, _norm(out_channels, norm)))
 
     def _branch_layers(self, bias):
         raise TypeError("use BasicBlock or Bottleneck")
@@ -171,7 +218,7 @@ class _Block(nn.Module):
         return x
 
     def shortcut(self, x):
-        """Return x as the addition sees it: unchanged, or projected where shapes differ."""
+        """Return x as the addition sees it: unchanged, or fitted where shapes differ."""
         return x if self.downsample is None else self.downsample(x)
 
     def forward(self, x):
@@ -228,7 +275,9 @@ class BasicBlock(_Block):
             projection then takes x itself and has no norm.
         bias: bias in every convolution; ``None`` means only where there is no norm, since a
             norm subtracts it again.
-        always_project: a 1×1 convolution on the shortcut even where shapes are equal.
+        shortcut: the paper's three options (section 3.3). ``"A"``: where shapes change, take
+            every stride-th pixel and pad the missing channels with zeros, without parameters;
+            ``"B"``: project there with a 1×1 convolution; ``"C"``: project everywhere.
 
     Shapes:
         (N, in_channels, H, W) → (N, out_channels, ⌈H / stride⌉, ⌈W / stride⌉)
@@ -297,7 +346,7 @@ def switched_block(in_channels, out_channels, stride=1, use_residual=True):
 
 def projecting_block(in_channels, out_channels, stride=1):
     """Build the block that projects always, as introductions to the residual unit often do."""
-    return BasicBlock(in_channels, out_channels, stride, always_project=True)
+    return BasicBlock(in_channels, out_channels, stride, shortcut="C")
 
 
 # Four ways to write one block, by where they are published: (in, out, stride=1) → block.

@@ -14,6 +14,7 @@ from resnet_lesson.networks.blocks import (
     _conv,
     _norm,
     require_batch,
+    require_switches,
     require_values,
     require_whole,
 )
@@ -37,6 +38,7 @@ class ResNet(nn.Module):
         norm: batch norm after each convolution.
         preactivation: norm and ReLU before each convolution, see ``blocks.BasicBlock``.
         bias: bias in every convolution; ``None`` means only where there is no norm.
+        shortcut: ``"A"``, ``"B"`` or ``"C"``, how x is made to fit, see ``blocks.BasicBlock``.
         stem_bias: bias in the stem's convolution; ``None`` means as ``bias``.
         zero_init_residual: start with every branch at zero, so that each block begins as its
             shortcut (Goyal et al. 2017, section 5.1), see ``blocks.BasicBlock.zero_branch``.
@@ -50,7 +52,7 @@ class ResNet(nn.Module):
 
     def __init__(self, block, layers, num_classes=10, in_channels=1, *, residual=True,
                  widths=(64, 128, 256, 512), stem="imagenet", norm=True, preactivation=False,
-                 bias=None, stem_bias=None, zero_init_residual=False):
+                 bias=None, shortcut="B", stem_bias=None, zero_init_residual=False):
         super().__init__()
         require_whole("ResNet", num_classes=num_classes, in_channels=in_channels)
         if stem not in STEMS:
@@ -60,12 +62,14 @@ class ResNet(nn.Module):
                              f"got {len(layers)}")
         for i, (count, width) in enumerate(zip(layers, widths, strict=False)):
             require_whole("ResNet", **{f"layers[{i}]": count, f"widths[{i}]": width})
+        bias = not norm if bias is None else bias
+        stem_bias = bias if stem_bias is None else stem_bias
+        require_switches("ResNet", residual=residual, norm=norm, preactivation=preactivation,
+                         bias=bias, stem_bias=stem_bias, zero_init_residual=zero_init_residual)
         if zero_init_residual and not residual:
             raise ValueError("zero_init_residual=True needs residual=True: a plain network whose "
                              "branches are zero gives the same logits for every picture and "
                              "passes no gradient")
-        bias = not norm if bias is None else bias
-        stem_bias = bias if stem_bias is None else stem_bias
         self.in_channels, self.preactivation = in_channels, preactivation
         channels = widths[0]
         if stem == "imagenet":
@@ -83,7 +87,7 @@ class ResNet(nn.Module):
                 stride = 2 if i > 0 and j == 0 else 1
                 out_channels = width * block.expansion
                 stage.append(block(channels, out_channels, stride, residual, norm=norm,
-                                   preactivation=preactivation, bias=bias))
+                                   preactivation=preactivation, bias=bias, shortcut=shortcut))
                 stage[-1].label = f"layer{i + 1}.{j} ({block.__name__})"
                 channels = out_channels
             setattr(self, f"layer{i + 1}", stage)
@@ -152,8 +156,9 @@ def plain_twin(model):
     """Return the same network without its shortcuts, with equal weights.
 
     Every tensor of the twin is a copy of the tensor of that name in ``model``; what the twin
-    does not have are the projections on shortcuts (``downsample``). To compare both arms fairly,
-    build the residual one from a seed and the plain one with this function.
+    lacks are the projections on shortcuts (``downsample``), which option A does not have. To
+    compare both arms fairly, build the residual one from a seed and the plain one with this
+    function.
 
     Args:
         model: a ``ResNet`` with ``residual=True``; it stays as it is.
@@ -214,8 +219,8 @@ def small_resnet(depth, num_classes=10, in_channels=1, residual=True, *, widths=
         depth: 8, 14, 20, …: 6n + 2 weighted layers, n blocks in each of three stages.
         num_classes: length of the logits.
         in_channels: channels of the pictures.
-        residual: add the shortcuts. Ours project with a 1×1 convolution where shapes change
-            (option B of the paper); the paper's networks of this kind pad with zeros (option A).
+        residual: add the shortcuts. They project with a 1×1 convolution where shapes change
+            (option B); the paper's networks of this kind pad with zeros: ``shortcut="A"``.
         widths: channels of the three stages.
         stem: see ``ResNet``; ``"small/2"`` quarters the cost.
         **options: as in ``ResNet``.

@@ -5,6 +5,7 @@ import random
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torchvision.models import resnet as torchvision_resnet
 
 from resnet_lesson.networks import blocks
@@ -83,7 +84,7 @@ def test_the_comparison_with_torchvision_catches_a_broken_block(seed):
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("options", [
     {"preactivation": True}, {"norm": False}, {"norm": False, "preactivation": True},
-    {"residual": False}, {"bias": True}, {"always_project": True}])
+    {"residual": False}, {"bias": True}, {"shortcut": "C"}])
 def test_every_option_keeps_the_promised_shape(seed, options):
     block, in_channels, out_channels, stride, height, width = settings(seed)
     module = block(in_channels, out_channels, stride, **options)
@@ -103,8 +104,24 @@ def test_the_shortcut_is_projected_only_where_it_has_to_be():
     assert BasicBlock(8, 8).downsample is None
     assert BasicBlock(8, 8, 2).downsample is not None
     assert BasicBlock(8, 4).downsample is not None
-    assert BasicBlock(8, 8, always_project=True).downsample is not None
+    assert BasicBlock(8, 8, shortcut="C").downsample is not None
     assert BasicBlock(8, 4, 2, residual=False).downsample is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("preactivation", [False, True])
+def test_option_a_is_strided_slicing_and_padding_without_parameters(seed, preactivation):
+    block, in_channels, out_channels, stride, height, width = settings(seed)
+    in_channels = min(in_channels, out_channels)
+    module = randomise(block(in_channels, out_channels, stride, shortcut="A",
+                             preactivation=preactivation)).eval()
+    x = torch.randn(2, in_channels, height, width)
+    expected = F.pad(x[..., ::stride, ::stride], (0, 0, 0, 0, 0, out_channels - in_channels))
+    assert torch.equal(module.shortcut(x), expected)
+    total = module.branch(x) + expected
+    torch.testing.assert_close(module(x), total if preactivation else total.relu())
+    plain = block(in_channels, out_channels, stride, False, preactivation=preactivation)
+    assert list(module.state_dict()) == list(plain.state_dict())
 
 
 @pytest.mark.parametrize("block", [BasicBlock, Bottleneck])
@@ -167,7 +184,7 @@ def test_residual_has_the_books_shapes(arguments, shape, expected):
 @pytest.mark.parametrize("project", [False, True])
 def test_residual_equals_basic_block_up_to_its_two_differences(project):
     book = randomise(Residual(4, 4, use_1x1conv=project)).eval()
-    ours = BasicBlock(4, 4, bias=True, always_project=project).eval()
+    ours = BasicBlock(4, 4, bias=True, shortcut="C" if project else "B").eval()
     state = {name.replace("conv3", "downsample.0"): value
              for name, value in book.state_dict().items()}
     if project:
@@ -255,6 +272,11 @@ def test_one_value_per_channel_is_refused_exactly_where_torch_refuses(seed, opti
     (lambda: Residual(3, 3, True, -1), "strides .* got -1"),
     (lambda: Bottleneck(4, 6), "out_channels that 4 divides, got 6"),
     (lambda: Bottleneck(4, None), "out_channels .* got None"),
+    (lambda: BasicBlock(4, 4, shortcut="D"), "shortcut to be one of A, B, C, got 'D'"),
+    (lambda: BasicBlock(8, 4, shortcut="A"), "8 channels to make 4; use shortcut=\"B\""),
+    (lambda: BasicBlock(4, 4, norm=nn.GroupNorm), "norm to be True or False, got <class"),
+    (lambda: BasicBlock(4, 4, 1, 1), "residual to be True or False, got 1"),
+    (lambda: Residual(3, 3, 2), "use_1x1conv to be True or False, got 2"),
 ])
 def test_settings_that_make_no_block_are_refused_in_words(build, words):
     with pytest.raises(ValueError, match=words):

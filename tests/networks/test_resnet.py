@@ -49,7 +49,7 @@ def test_published_totals(options, expected):
 
 @pytest.mark.parametrize("options", [
     {}, {"stem": "small"}, {"stem": "small/2"}, {"preactivation": True}, {"norm": False},
-    {"residual": False}, {"bias": True}, {"zero_init_residual": True}])
+    {"shortcut": "A"}, {"residual": False}, {"bias": True}, {"zero_init_residual": True}])
 @pytest.mark.parametrize("size", [(1, 1), (9, 5), (28, 28)])
 def test_every_option_gives_logits_for_any_picture_size(options, size):
     model = resnet.ResNet(blocks.BasicBlock, [1, 2], 5, 2, widths=(4, 8), **options)
@@ -75,6 +75,15 @@ def test_small_networks_have_as_many_weighted_layers_as_their_name_says(depth):
     assert len(model.blocks()) == (depth - 2) // 2
 
 
+@pytest.mark.parametrize(("depth", "millions"), [
+    (20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7)])
+def test_with_option_a_both_arms_have_the_papers_parameters(depth, millions):
+    """He et al. 2016, table 6."""
+    model = resnet.small_resnet(depth, in_channels=3, shortcut="A")
+    assert float(f"{count(model) / 1e6:.2g}") == millions
+    assert count(resnet.plain_twin(model)) == count(model)
+
+
 @pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
 def test_the_family_has_as_many_weighted_layers_as_its_names_say(depth):
     with torch.device("meta"):
@@ -92,7 +101,8 @@ def test_blocks_are_named_as_in_the_state_dict_and_know_their_place():
         assert block.label == f"{name} (BasicBlock)"
 
 
-@pytest.mark.parametrize("options", [{}, {"preactivation": True}, {"norm": False}])
+@pytest.mark.parametrize("options", [{}, {"preactivation": True}, {"norm": False},
+                                     {"shortcut": "A"}])
 def test_a_plain_twin_has_equal_weights_and_no_shortcuts(options):
     torch.manual_seed(0)
     model = small(**options).eval()
@@ -102,7 +112,8 @@ def test_a_plain_twin_has_equal_weights_and_no_shortcuts(options):
     for name, value in twin.state_dict().items():
         assert torch.equal(value, before[name]), name
     missing = set(before) - set(twin.state_dict())
-    assert missing and all("downsample" in name for name in missing)
+    assert all("downsample" in name for name in missing)
+    assert bool(missing) == ("shortcut" not in options)
     x = torch.rand(2, 1, 12, 12)
     assert not twin.training and not torch.allclose(twin(x), model(x))
     reference = small(residual=False, **options).eval()
@@ -170,6 +181,9 @@ def test_initialisation_is_he_with_fan_out():
     (lambda: resnet.resnet18(num_classes=0), "num_classes to be a whole number above 0, got 0"),
     (lambda: resnet.resnet18(in_channels=1.5), "in_channels .* got 1.5"),
     (lambda: resnet.resnet18(stem="tiny"), "stem must be one of"),
+    (lambda: resnet.resnet18(norm=nn.GroupNorm), "norm to be True or False, got <class"),
+    (lambda: resnet.resnet18(zero_init_residual=0), "zero_init_residual to be .*, got 0"),
+    (lambda: resnet.resnet18(shortcut="a"), "shortcut to be one of A, B, C, got 'a'"),
     (lambda: resnet.resnet18(residual=False, zero_init_residual=True), "needs residual=True"),
     (lambda: resnet.ResNet(blocks.BasicBlock, []), "1 to 4 stages"),
     (lambda: resnet.ResNet(blocks.BasicBlock, [1] * 5), "1 to 4 stages.* got 5"),
