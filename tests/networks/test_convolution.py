@@ -3,6 +3,7 @@
 import functools
 import math
 import warnings
+from contextlib import suppress
 from fractions import Fraction
 
 import numpy as np
@@ -17,7 +18,6 @@ from resnet_lesson.networks.convolution import (
     output_size,
     pads,
     pool_size,
-    span_size,
     transposed_size,
     unreached,
     windows,
@@ -27,8 +27,8 @@ from resnet_lesson.networks.convolution import (
 torch_zeros = functools.partial(torch.zeros, dtype=torch.float64)
 torch_randn = functools.partial(torch.randn, dtype=torch.float64)
 
-many = settings(max_examples=2000, derandomize=True, deadline=None)
-some = settings(max_examples=300, derandomize=True, deadline=None)
+many = settings(max_examples=600, derandomize=True, deadline=None)
+some = settings(max_examples=150, derandomize=True, deadline=None)
 
 # Zero and below are drawn on purpose: torch refuses them, and so must we.
 LAYER = {"size": st.integers(-1, 14), "kernel": st.integers(-1, 7), "stride": st.integers(-1, 5),
@@ -39,20 +39,15 @@ GOOD = {"size": st.integers(1, 14), "kernel": st.integers(1, 6), "stride": st.in
 
 def answer(function, *arguments):
     """Return what a function of ours returns, or None where it refuses."""
-    try:
+    with suppress(ValueError):
         return function(*arguments)
-    except ValueError:
-        return None
 
 
 def torch_answer(function):
     """Return the last axis of what torch returns, or None where it refuses."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), suppress(RuntimeError, ValueError):
         warnings.simplefilter("ignore")
-        try:
-            return function().shape[-1]
-        except (RuntimeError, ValueError):
-            return None
+        return function().shape[-1]
 
 
 def torch_conv(size, kernel, stride, padding, dilation):
@@ -179,30 +174,18 @@ def test_broken_formulas_are_caught_by_the_same_settings():
 
 
 GOOD_LAYER = {"input_size": 8, "kernel_size": 3, "stride": 2, "padding": 1, "dilation": 1}
-SHORT_NONSENSE = [1.5, 2.0, True, False, None, "3", "", -1, float("nan"), float("inf"), 3j, (3,),
-                  [1, 2, 3], {}, b"1", np.float64(2), np.bool_(True), Fraction(4, 2), 2**63]
-HUGE_NONSENSE = {"2 ** 500": 2**500, "-(10 ** 5000)": -10**5000, "a long text": "3" * 10**6,
-                 "a long list": [3] * 10**6, "an object": object()}
-
-
-@pytest.mark.parametrize("function", [output_size, coverage, pool_size])
-@pytest.mark.parametrize("name", GOOD_LAYER)
-@pytest.mark.parametrize("value", SHORT_NONSENSE, ids=repr)
-def test_nonsense_is_refused_by_name_and_value(function, name, value):
-    if name == "stride" and value is None and function is pool_size:
-        assert function(**{**GOOD_LAYER, name: value}) == 3  # None there means: the kernel size
-        return
-    with pytest.raises(ValueError, match=name) as refusal:
-        function(**{**GOOD_LAYER, name: value})
-    assert repr(value) in str(refusal.value)
+NONSENSE = [2.0, True, None, "3", -1, float("nan"), (3,), {}, np.float64(2), np.bool_(True)]
 
 
 @pytest.mark.parametrize("name", GOOD_LAYER)
-@pytest.mark.parametrize("value", HUGE_NONSENSE.values(), ids=HUGE_NONSENSE)
-def test_nonsense_of_any_length_is_refused_in_one_short_sentence(name, value):
-    with pytest.raises(ValueError, match=name) as refusal:
-        output_size(**{**GOOD_LAYER, name: value})
-    assert len(str(refusal.value)) < 250 and "\n" not in str(refusal.value)
+@pytest.mark.parametrize("value", NONSENSE, ids=repr)
+def test_nonsense_is_refused_by_name_and_value(name, value):
+    for function in (output_size, coverage, pool_size):
+        if name == "stride" and value is None and function is pool_size:
+            continue  # None there means: the kernel size
+        with pytest.raises(ValueError, match=name) as refusal:
+            function(**{**GOOD_LAYER, name: value})
+        assert repr(value) in str(refusal.value)
 
 
 @some
@@ -218,30 +201,18 @@ def test_every_refusal_names_a_setting_and_its_value(size, kernel, stride, paddi
                        for name, value in layer.items()), str(error)
 
 
-@pytest.mark.parametrize("name", ["input_size", "kernel_size", "stride", "dilation"])
-@pytest.mark.parametrize("value", [0, -3])
-def test_what_is_below_one_is_refused_with_its_value(name, value):
-    with pytest.raises(ValueError, match=f"{name} must be 1 or more, got {value}$"):
-        output_size(**{**GOOD_LAYER, name: value})
-
-
 @pytest.mark.parametrize("call, words", [
     (lambda: output_size(5, 7), "no window fits: kernel_size 7 .* spans 7 .*input_size 5 .*only 5"),
     (lambda: output_size(5, 3, 1, 0, 4), "kernel_size 3 at dilation 4 spans 9"),
     (lambda: output_size(5, 3, 2, "same"), 'padding "same" with stride 2 is refused'),
     (lambda: output_size(5, 3, 1, "reflect"), "got 'reflect'"),
-    (lambda: output_size(5, 3, 1, (1, -2)), "padding must be 0 or more, got -2"),
+    (lambda: output_size(5, 3, 1, (1, -2)), "padding must be a whole number, at least 0, got -2"),
     (lambda: output_size(5, 3, 1, (1, 1, 1)), r"pair means .* got \(1, 1, 1\)"),
     (lambda: output_size((5, 5), 3), r"input_size must be one whole number, got \(5, 5\)"),
-    (lambda: output_size(5, 3, padding=2**62), "padded input would have 92233720368547758"),
-    (lambda: output_size(5, 2**62, dilation=3), "would span 13835058055282163"),
     (lambda: pool_size(8, 3, padding=2), "padding 2 is more than half of kernel_size 3"),
     (lambda: transposed_size(5, 3, 2, output_padding=2), "output_padding 2 must be smaller"),
     (lambda: transposed_size(1, 1, padding=1), "padding 1 takes away all .* would be -1"),
-    (lambda: transposed_size(2**62, 3, 4), "output would have 18446744073709551"),
-    (lambda: windows(10**9, 3), "windows would list 2999999994 positions"),
-    (lambda: coverage(10**8, 1, 10**6), "coverage would list 100000000 cells"),
-    (lambda: span_size(3, 0), "dilation must be 1 or more, got 0"),
+    (lambda: output_size(5, 3, stride=0), "stride must be a whole number above 0, got 0$"),
 ])
 def test_refusals_name_the_offending_value(call, words):
     with pytest.raises(ValueError, match=words):
@@ -252,9 +223,5 @@ def test_whole_numbers_of_other_libraries_are_taken():
     layer = np.int64(224), np.int32(7), torch.tensor(2), np.uint8(3)
     size = output_size(*layer)
     assert size == 112 and type(size) is int
-    assert windows(np.int64(8), np.int8(3), np.int8(2)) == windows(8, 3, 2)
-
-
-def test_large_sizes_are_exact():
-    n = 2**60 + 1
-    assert output_size(n, 3, 2, 1) == (n - 1) // 2 + 1
+    assert windows(np.int64(200), np.int8(3), np.int8(2)) == windows(200, 3, 2)
+    assert coverage(torch.tensor(8), 3) == coverage(8, 3)
