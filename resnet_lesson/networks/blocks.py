@@ -119,8 +119,8 @@ class Residual(nn.Module):
 class PaddedShortcut(nn.Module):
     """Every ``stride``-th pixel of x, with zeros for the channels that it lacks; no parameters.
 
-    Option A of He et al. 2016, section 3.3. The zeros come behind the channels of x. Raises
-    ``ValueError`` where fewer channels are to come out than go in.
+    Option A of He et al. 2016, section 3.3; the zeros come last. ``ValueError`` if channels would
+    have to be taken away.
 
     Shapes:
         (N, in_channels, H, W) → (N, out_channels, ⌈H / stride⌉, ⌈W / stride⌉)

@@ -23,7 +23,7 @@ from resnet_lesson.words import whole
 LAYOUTS = {18: (BasicBlock, (2, 2, 2, 2)), 34: (BasicBlock, (3, 4, 6, 3)),
            50: (Bottleneck, (3, 4, 6, 3)), 101: (Bottleneck, (3, 4, 23, 3)),
            152: (Bottleneck, (3, 8, 36, 3))}
-STEMS = ("imagenet", "small", "small/2")
+STEMS = {"imagenet": (7, 2), "small": (3, 1), "small/2": (3, 2)}  # kernel size and stride
 INITIALISATIONS = ("he", "xavier", "default")
 
 
@@ -76,11 +76,7 @@ class ResNet(nn.Module):
                              "passes no gradient")
         self.in_channels, self.preactivation = in_channels, preactivation
         channels = widths[0]
-        if stem == "imagenet":
-            self.conv1 = nn.Conv2d(in_channels, channels, 7, 2, padding=3, bias=stem_bias)
-        else:
-            self.conv1 = conv_layer(in_channels, channels, 3, 2 if stem == "small/2" else 1,
-                                    bias=stem_bias)
+        self.conv1 = conv_layer(in_channels, channels, *STEMS[stem], bias=stem_bias)
         self.bn1 = norm_layer(channels, norm and not preactivation)
         self.relu = nn.ReLU()
         self.maxpool = nn.MaxPool2d(3, 2, padding=1) if stem == "imagenet" else nn.Identity()

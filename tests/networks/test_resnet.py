@@ -41,24 +41,26 @@ def test_the_family_has_public_functions_of_its_names():
             "num_classes", "in_channels", "residual", "options"]
 
 
-@pytest.mark.parametrize("options, expected", [
-    ({"stem_bias": True}, 11_175_434),
-    ({"bias": True}, 11_180_170),
-    ({"num_classes": 1000, "in_channels": 3}, 11_689_512),
-])
-def test_published_totals(options, expected):
+@pytest.mark.parametrize("options, total", [({"stem_bias": True}, 11_175_434),
+                                            ({"bias": True}, 11_180_170)])
+def test_published_totals(options, total):
     with torch.device("meta"):
-        assert count(resnet.resnet18(**options)) == expected
+        assert count(resnet.resnet18(**options)) == total
 
 
 @pytest.mark.parametrize("options", [
     {}, {"stem": "small"}, {"stem": "small/2"}, {"preactivation": True}, {"norm": False},
+    {"preactivation": True, "stem": "small"}, {"preactivation": True, "stem": "small/2"},
     {"shortcut": "A"}, {"residual": False}, {"bias": True}, {"zero_init_residual": True}])
-@pytest.mark.parametrize("size", [(1, 1), (9, 5), (28, 28)])
-def test_every_option_gives_logits_for_any_picture_size(options, size):
+def test_no_picture_size_fails_inside(options):
     model = resnet.ResNet(blocks.BasicBlock, [1, 2], 5, 2, widths=(4, 8), **options)
-    assert model(torch.rand(2, 2, *size)).shape == (2, 5)
-    assert model.eval()(torch.rand(1, 2, *size)).shape == (1, 5)
+    for size in [(side, side) for side in range(1, 12)] + [(9, 5), (28, 28)]:
+        assert model.train()(torch.rand(2, 2, *size)).shape == (2, 5)
+        assert model.eval()(torch.rand(1, 2, *size)).shape == (1, 5)
+        try:
+            model.train()(torch.rand(1, 2, *size))
+        except ValueError as error:
+            assert "one value per channel to compute" in str(error)
 
 
 @pytest.mark.parametrize(("stem", "side"), [("imagenet", 8), ("small", 32), ("small/2", 16)])
@@ -82,10 +84,10 @@ def test_with_option_a_both_arms_have_the_papers_parameters(depth, millions):
 
 def test_blocks_are_named_as_in_the_state_dict_and_know_their_place():
     model = small(14)
-    assert [name for name, _ in model.blocks()] == [
-        "layer1.0", "layer1.1", "layer2.0", "layer2.1", "layer3.0", "layer3.1"]
-    assert all(block.label == f"{name} (BasicBlock)" for name, block in model.blocks())
-    assert all(f"{name}.conv1.weight" in model.state_dict() for name, _ in model.blocks())
+    names, parts = zip(*model.blocks(), strict=True)
+    assert list(names) == [f"layer{i}.{j}" for i in (1, 2, 3) for j in (0, 1)]
+    assert [part.label for part in parts] == [f"{name} (BasicBlock)" for name in names]
+    assert {f"{name}.conv1.weight" for name in names} <= set(model.state_dict())
 
 
 @pytest.mark.parametrize("options", [{}, {"preactivation": True}, {"norm": False},
@@ -109,20 +111,10 @@ def test_a_plain_twin_has_equal_weights_and_no_shortcuts(options):
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_equal_seeds_alone_do_not_give_equal_twins():
-    # The reason why plain_twin exists: projections take random numbers too.
-    states = []
-    for residual in (True, False):
-        torch.manual_seed(0)
-        states.append(small(residual=residual).state_dict())
-    assert any(not torch.equal(value, states[0][name]) for name, value in states[1].items())
-
-
 @pytest.mark.parametrize("wrong, words", [
     (lambda: small(residual=False), "ResNet without shortcuts"),
     (lambda: small(zero_init_residual=True), "the branch of layer1.0 is zero"),
-    (lambda: torchvision.models.resnet18(), "got ResNet"),
-    (lambda: nn.Linear(2, 2), "got Linear"),
+    (lambda: torchvision.models.resnet18(), "got ResNet$"),
 ])
 def test_plain_twin_refuses_what_has_none(wrong, words):
     with pytest.raises(ValueError, match=words):
@@ -137,14 +129,6 @@ def test_zero_init_residual_is_torchvisions(block):
     zeros = [[name for name, value in model.named_parameters()
               if name.endswith("weight") and not value.any()] for model in (ours, theirs)]
     assert zeros[0] == zeros[1] and len(zeros[0]) == 4
-
-
-@pytest.mark.parametrize("options", [{}, {"preactivation": True}, {"norm": False}])
-def test_zero_init_residual_makes_every_identity_block_pass_its_input(options):
-    model = small(20, zero_init_residual=True, **options)
-    x = torch.rand(3, 4, 6, 6)
-    for _, block in list(model.layer1.named_children()):
-        assert torch.equal(block(x), x)
 
 
 def test_initialisation_is_he_with_fan_out():
@@ -162,7 +146,6 @@ def test_initialisation_is_he_with_fan_out():
 
 @pytest.mark.parametrize("build, words", [
     (lambda: resnet.resnet18(num_classes=0), "num_classes must be a whole number above 0, got 0"),
-    (lambda: resnet.resnet18(in_channels=1.5), "in_channels .* got 1.5"),
     (lambda: resnet.resnet18(stem="tiny"), "stem must be one of"),
     (lambda: resnet.resnet18(norm=nn.GroupNorm), "norm to be True or False, got <class"),
     (lambda: resnet.resnet18(zero_init_residual=0), "zero_init_residual to be .*, got 0"),
@@ -170,7 +153,6 @@ def test_initialisation_is_he_with_fan_out():
     (lambda: resnet.resnet18(residual=False, zero_init_residual=True), "needs residual=True"),
     (lambda: resnet.ResNet(blocks.BasicBlock, [1] * 5), "1 to 4 stages.* got 5"),
     (lambda: resnet.ResNet(blocks.BasicBlock, [1, 0]), r"layers\[1\] .* got 0"),
-    (lambda: resnet.ResNet(blocks.BasicBlock, [1], widths=(0,)), r"widths\[0\] .* got 0"),
     (lambda: resnet.small_resnet(10), "depth must be 6n \\+ 2 .* got 10"),
     (lambda: resnet.small_resnet(20.0), "depth .* got 20.0"),
 ])
@@ -181,7 +163,6 @@ def test_settings_that_make_no_network_are_refused_in_words(build, words):
 
 @pytest.mark.parametrize("x, words", [
     (torch.rand(2, 3, 12, 12), r"ResNet needs .*\(N, 1, height, width\), got \(2, 3, 12, 12\)"),
-    (torch.rand(12, 12), r"got \(12, 12\)"),
     (torch.zeros(2, 1, 12, 12, dtype=torch.uint8), "needs floats, got torch.uint8"),
     (torch.rand(1, 1, 4, 4), r"layer3.0 \(BasicBlock\) got .* one value per channel"),
     (torch.rand(1, 1, 1, 1), "the stem, got .* one value per channel"),
@@ -189,24 +170,3 @@ def test_settings_that_make_no_network_are_refused_in_words(build, words):
 def test_a_wrong_picture_is_refused_in_words(x, words):
     with pytest.raises(ValueError, match=words):
         small()(x)
-
-
-@pytest.mark.parametrize("preactivation", [False, True])
-@pytest.mark.parametrize("stem", resnet.STEMS)
-def test_no_picture_size_fails_inside(stem, preactivation):
-    model = small(8, stem=stem, preactivation=preactivation)
-    for size in range(1, 12):
-        x = torch.rand(1, 1, size, size)
-        assert model.eval()(x).shape == (1, 10)
-        try:
-            model.train()(x)
-        except ValueError as error:
-            assert "one value per channel to compute" in str(error)
-
-
-def test_a_shortcut_broken_by_hand_names_its_block():
-    model = small()
-    model.layer2[0].downsample = None
-    with pytest.raises(ValueError, match=r"layer2.0 \(BasicBlock\) cannot add the shortcut "
-                                         r"\(2, 4, 12, 12\) to the branch \(2, 8, 6, 6\)"):
-        model(torch.rand(2, 1, 12, 12))
