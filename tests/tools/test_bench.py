@@ -67,7 +67,7 @@ def test_a_broken_pairing_is_caught(broken):
     assert error_on_a_machine_that_slows_down(broken) > 0.01
 
 
-@pytest.mark.parametrize("n", [6, 9, 12, 20])
+@pytest.mark.parametrize("n", [6, 8, 12, 20])
 def test_the_interval_is_the_narrowest_of_the_sign_test_that_suffices(n):
     low, high = turns.median_interval(list(range(n))[::-1])
     k = int(low)                     # so many values lie below the interval, and above it
