@@ -199,15 +199,11 @@ def calibration(confidence, right, bins=10):
     return [np.bincount(part, weights, bins) for weights in (None, confidence, right)]
 
 
-def calibration_error(confidence, right, bins=10):
-    """Return the expected calibration error (Guo et al. 2017); arguments as in ``calibration``."""
-    _, sure, hits = calibration(confidence, right, bins)
-    return abs(sure - hits).sum() / len(confidence)
-
-
 @figures.style()
 def reliability(answers, bins=10):
     """Draw accuracy against confidence, with the number of pictures in each bin below.
+
+    The caption tells the expected calibration error (Guo et al. 2017).
 
     Args:
         answers: by arm, (confidence, right), each (N,).
@@ -227,7 +223,7 @@ def reliability(answers, bins=10):
         above.legend(loc="upper left")
         below.bar((np.arange(bins) + 0.5) / bins, counts, width=0.9 / bins, color=COLORS[arm])
         below.set(xlabel="confidence", ylabel="pictures")
-        error = calibration_error(confidence, right, bins)
+        error = abs(sure - hits).sum() / len(confidence)
         sentences.append(f"{arm}: {_sureness(confidence.double(), right.double())}; "
                          f"expected calibration error {error:.3f}")
     figure.caption = "; ".join(sentences) + f". {bins} bins; bars are 95 % intervals."
