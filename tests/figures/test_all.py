@@ -5,6 +5,7 @@ writes it anew.
 """
 
 import importlib
+import inspect
 import math
 import pkgutil
 from pathlib import Path
@@ -36,9 +37,10 @@ CAPTIONS = Path(__file__).with_name("captions.json")
 MODULES = [importlib.import_module(f"resnet_lesson.figures.{found.name}")
            for found in pkgutil.iter_modules(figures.__path__)]
 DRAWING = {f"{module.__name__.rpartition('.')[2]}.{name}": function
-           for module in MODULES for name, function in vars(module).items()
-           if hasattr(function, "__wrapped__") and not name.startswith("_")
-           and function.__module__ == module.__name__}  # the house style wraps what draws
+           for module in MODULES
+           for name, function in inspect.getmembers(module, inspect.isfunction)
+           if function.__module__ == module.__name__ and not name.startswith("_")
+           and "new_figure(" in inspect.getsource(function)}
 RECORDED = {"gradient_sum.flow", "gradient_sum.two_ratios", "with_and_without.published",
             "with_and_without.gaps", "with_and_without.norms"}  # drawn from results, not made up
 
