@@ -5,7 +5,7 @@ import statistics
 
 from resnet_lesson import figures
 from resnet_lesson.experiments.studies import ARMS
-from resnet_lesson.figures.gradient_sum import COLORS, LINES, MARKERS
+from resnet_lesson.figures import COLORS, DASHES, MARKERS
 from resnet_lesson.findings import comparison
 from resnet_lesson.findings.comparison import GUESSING, KINDS, PUBLISHED
 from resnet_lesson.findings.conclusions import span
@@ -29,7 +29,7 @@ def resolution(shares, totals):
         for j, (name, share) in enumerate(shares.items()):
             place = -(i * (len(shares) + 0.6) + j)
             found[name] = interval = wilson(round(share * total), total)
-            ax.plot([interval.low, interval.high], [place] * 2, LINES[name], color=COLORS[name])
+            ax.plot([interval.low, interval.high], [place] * 2, DASHES[name], color=COLORS[name])
             ax.plot(interval.middle, place, MARKERS[name], color=COLORS[name], markersize=10)
             places.append((place, f"{name}, {total:,} pictures"))
         apart = max(one.low for one in found.values()) > min(one.high for one in found.values())
@@ -71,7 +71,7 @@ def published(rows, column="test_error_200"):
              for rate in sorted(side["lr"] for side in PUBLISHED.values()) for arm in ARMS}
     for place, ((arm, rate), values) in enumerate(cells.items()):
         left.plot(_jitter(place, len(values)), values, MARKERS[arm], color=COLORS[arm], alpha=0.55)
-        left.plot([place - 0.33, place + 0.33], [statistics.fmean(values)] * 2, LINES[arm],
+        left.plot([place - 0.33, place + 0.33], [statistics.fmean(values)] * 2, DASHES[arm],
                   color=COLORS[arm], linewidth=3)
         if PUBLISHED[arm]["lr"] == rate:
             left.axvspan(place - 0.45, place + 0.45, color=figures.YELLOW, alpha=0.35, linewidth=0)
@@ -197,7 +197,7 @@ def live(errors):
     there = sorted({depth for _, depth in errors})
     for arm in ARMS:
         means = [statistics.fmean(errors[arm, depth]) for depth in there]
-        ax.plot(range(len(there)), means, LINES[arm], marker=MARKERS[arm], color=COLORS[arm],
+        ax.plot(range(len(there)), means, DASHES[arm], marker=MARKERS[arm], color=COLORS[arm],
                 label=arm, markersize=11)
         for place, depth in enumerate(there):
             ax.plot(_jitter(place, len(errors[arm, depth]), 0.15), errors[arm, depth], ".",
@@ -298,7 +298,7 @@ def norms(rows):
             for kind in KINDS.values():
                 depths = [depth for depth in kind if depth in found[study]]
                 ax.plot([places[depth] for depth in depths],
-                        [found[study][depth][side].mean for depth in depths], LINES[arm],
+                        [found[study][depth][side].mean for depth in depths], DASHES[arm],
                         marker=MARKERS[arm], color=COLORS[arm],
                         label=arm if kind is KINDS["6n + 2"] else None)
                 for depth in depths:

@@ -9,8 +9,7 @@ import numpy as np
 
 from resnet_lesson.experiments import table
 from resnet_lesson.experiments.studies import ARMS, STUDIES
-from resnet_lesson.figures import GREY
-from resnet_lesson.figures.gradient_sum import COLORS, LINES, MARKERS
+from resnet_lesson.figures import COLORS, DASHES, GREY, MARKERS
 from resnet_lesson.findings import comparison
 from resnet_lesson.findings.comparison import KINDS
 from resnet_lesson.findings.intervals import Interval, t_interval
@@ -168,7 +167,7 @@ class Explore(FigurePanel):
         left, right = self._axes
         self._lines, self._bands, self._dots, self._rings = {}, {}, {}, {}
         for arm in ARMS:
-            look = {"color": COLORS[arm], "linestyle": LINES[arm], "marker": MARKERS[arm]}
+            look = {"color": COLORS[arm], "linestyle": DASHES[arm], "marker": MARKERS[arm]}
             for part, ax in (("6n + 2", left), ("ImageNet", left), ("rate", right)):
                 key = arm, part
                 self._lines[key], = ax.plot([], [], label=arm if part == "rate" else None, **look)
