@@ -6,14 +6,12 @@ epoch; the test accuracy of the chosen weights stands in every row.
 """
 
 import argparse
-import csv
-import platform
 from pathlib import Path
 
 import torch
 
 from resnet_lesson import training
-from resnet_lesson.experiments.table import RESULTS, load_or_end
+from resnet_lesson.experiments import table
 from resnet_lesson.networks import resnet
 
 
@@ -24,12 +22,12 @@ def main(arguments=None):
     parser.add_argument("--lr", type=float, default=0.05)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--source", choices=("full", "mini"), default="full")
-    parser.add_argument("--out", type=Path, default=RESULTS / "full_run.csv")
+    parser.add_argument("--out", type=Path, default=table.RESULTS / "full_run.csv")
     parser.add_argument("--checkpoint", type=Path, default=None,
                         help="folder for weights and history; an interrupted run resumes there")
     options = parser.parse_args(arguments)
 
-    splits = load_or_end(parser, options.source)
+    splits = table.load_or_end(parser, options.source)
     torch.manual_seed(options.seed)
     model = resnet.resnet18()
     resume = options.checkpoint is not None and (options.checkpoint / "history.json").exists()
@@ -40,17 +38,9 @@ def main(arguments=None):
     test = training.evaluate(history.load_best(model), splits.test)
     print(f"test accuracy of epoch {history.best['epoch']}, chosen on validation: "
           f"{test.accuracy:.4f}")
-    shared = {"arm": "residual", "depth": 18, "data": splits.train.source, "seed": options.seed,
-              "lr": options.lr, "batch_size": history.settings["batch_size"],
-              "test_accuracy": test.accuracy, "test_loss": test.loss,
-              "threads": torch.get_num_threads(), "machine": platform.machine(),
-              "python": platform.python_version(), "torch": torch.__version__.split("+")[0]}
-    partial = options.out.with_suffix(".partial")
-    with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [*history.epochs[0], *shared])
-        writer.writeheader()
-        writer.writerows({**row, **shared} for row in history.epochs)
-    partial.replace(options.out)
+    rows = table.epochs(history, model, splits, arm="residual", depth=18,
+                        test_accuracy=test.accuracy, test_loss=test.loss)
+    table.write(rows, options.out, list(rows[0]))
     print(f"wrote {options.out}")
 
 
