@@ -73,20 +73,21 @@ def sentences(rows, depth):
     if not pairs:
         known = sorted({row.depth for row in rows})
         raise ValueError(f"nothing was measured at {depth} blocks; there are {known}")
-    lines = []
-    for word, bounds in (("vanishes", f"below 1/{FACTOR}"), ("explodes", f"above {FACTOR}"),
-                         ("holds", "in between")):
-        cases = [f"{arm}, {name(*key)} ({_value(pair[i])})" for key, pair in pairs.items()
-                 for i, arm in enumerate(("plain", "residual")) if verdict(pair[i].median) == word]
-        lines.append(f"The gradient {word} (ratio {bounds}): {'; '.join(cases) or 'nowhere'}.")
-    effects = {key: effect(plain.median, residual.median)
-               for key, (plain, residual) in pairs.items()}
-    for word in ("helps", "hurts", "makes no clear difference"):
-        cases = [f"{name(*key)} ({_value(pairs[key][0])} without, {_value(pairs[key][1])} with"
-                 f"{_but(word, pairs[key][1].median)})"
-                 for key, found in effects.items() if found == word]
-        lines.append(f"The shortcut {word}: {'; '.join(cases) or 'nowhere'}.")
-    return lines
+    sizes = {"vanishes": [], "explodes": [], "holds": []}
+    effects = {"helps": [], "hurts": [], "makes no clear difference": []}
+    for key, pair in pairs.items():
+        for arm, summary in zip(("plain", "residual"), pair, strict=True):
+            sizes[verdict(summary.median)].append(f"{arm}, {name(*key)} ({_value(summary)})")
+        plain, residual = pair
+        word, after = effect(plain.median, residual.median), verdict(residual.median)
+        but = f": it still {after}" if word == "helps" and after != "holds" else ""
+        effects[word].append(
+            f"{name(*key)} ({_value(plain)} without, {_value(residual)} with{but})")
+    bounds = {"vanishes": f"below 1/{FACTOR}", "explodes": f"above {FACTOR}", "holds": "in between"}
+    return [*(f"The gradient {word} (ratio {bounds[word]}): {'; '.join(cases) or 'nowhere'}."
+              for word, cases in sizes.items()),
+            *(f"The shortcut {word}: {'; '.join(cases) or 'nowhere'}."
+              for word, cases in effects.items())]
 
 
 def effect(plain, residual):
@@ -100,11 +101,6 @@ def effect(plain, residual):
     return "helps" if near < far else "hurts"
 
 
-def _but(word, residual):
-    return f": it still {verdict(residual)}" if word == "helps" and verdict(
-        residual) != "holds" else ""
-
-
 def _value(summary):
     if summary.zeros:
         return f"{short(summary.median)}, underflow in {summary.zeros} of {summary.seeds} seeds"
@@ -112,11 +108,10 @@ def _value(summary):
 
 
 def hidden(rows, depth):
-    """Return settings whose weight gradients look healthy while the others do not.
+    """Return settings whose weight gradients look healthy while those of activations do not.
 
     Returns:
-        A list of (setting, gradient summary, weight-gradient summary): the median ratio of the
-        gradients of activations vanishes or explodes, that of weights holds.
+        A list of (setting, summary of activation gradients, summary of weight gradients).
     """
     gradients, weights = summarise(rows), summarise(rows, "weight_ratio")
     return [(setting, found, weights[setting]) for setting, found in gradients.items()
