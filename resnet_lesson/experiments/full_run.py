@@ -19,20 +19,16 @@ def main(arguments=None):
     """Train, evaluate once on the test split, write the rows."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--lr", type=float, default=0.05)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--source", choices=("full", "mini"), default="full")
     parser.add_argument("--out", type=Path, default=table.RESULTS / "full_run.csv")
     parser.add_argument("--checkpoint", type=Path, default=None,
                         help="folder for weights and history; an interrupted run resumes there")
     options = parser.parse_args(arguments)
-
-    splits = table.load_or_end(parser, options.source)
-    torch.manual_seed(options.seed)
+    splits = table.load_or_end(parser, "full")
+    torch.manual_seed(0)
     model = resnet.resnet18()
     resume = options.checkpoint is not None and (options.checkpoint / "history.json").exists()
-    history = training.fit(model, splits, epochs=options.epochs, lr=options.lr,
-                           seed=options.seed, checkpoint=options.checkpoint, resume=resume)
+    history = training.fit(model, splits, epochs=options.epochs, lr=0.05, seed=0,
+                           checkpoint=options.checkpoint, resume=resume)
     if history.interrupted:
         return
     test = training.evaluate(history.load_best(model), splits.test)

@@ -57,8 +57,8 @@ def record(rows, path, key, columns):
     Args:
         rows: dicts, one per epoch, all with the same values under ``key``.
         path: of the CSV file; made where there is none.
-        key: names of the columns that tell one run from another.
-        columns: all names, in order.
+        key: the columns that tell one run from another.
+        columns: all of them, in order.
     """
     run = [str(_written(rows[0][name])) for name in key]
     there = _cells(path) if path.exists() else []

@@ -73,7 +73,7 @@ def published(rows, column="test_error_200"):
         if PUBLISHED[arm]["lr"] == rate:
             left.axvspan(place - 0.45, place + 0.45, color=figures.YELLOW, alpha=0.35, linewidth=0)
     left.set_xticks(range(len(cells)), [f"{arm}\n{rate:g}" for arm, rate in cells])
-    left.set(xlim=(-0.6, len(cells) - 0.4), ylim=(0, None), ylabel=conclusions.error_name(column),
+    left.set(xlim=(-0.6, len(cells) - 0.4), ylim=(0, None), ylabel=conclusions.ERRORS[column],
              xlabel="arm and learning rate")
     names = {"as published": "as published", "arm": "the arm,\nequal rates",
              "rate": "the rate,\nequal arms"}

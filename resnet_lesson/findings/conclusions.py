@@ -5,11 +5,11 @@ All functions take rows of the sweep, complete or not, and say in words what is 
 
 import math
 import statistics
+from contextlib import suppress
 
 from resnet_lesson.experiments.studies import ARMS, STUDIES
-from resnet_lesson.findings import comparison
+from resnet_lesson.findings import comparison, gradient_flow
 from resnet_lesson.findings.comparison import KINDS
-from resnet_lesson.findings.gradient_flow import FACTOR
 from resnet_lesson.findings.intervals import LEVEL, t_interval
 from resnet_lesson.words import listed, short, signed
 
@@ -17,6 +17,7 @@ DEEPER = {"above": "the deeper one fits its own training pictures worse",
           "below": "the deeper one fits its training pictures better",
           "tie": "no difference is shown, since 0 lies inside",
           "unknown": "nothing can be said from one seed"}
+ERRORS = {"test_error_200": "error, first 200 test digits", "test_error": "error, all test digits"}
 AFTER = {"depth": "", "full": " (full set)", "no-norm": " (no norm)"}  # what follows a depth
 
 
@@ -254,21 +255,10 @@ def _ratio(plain, residual):
     ratio = plain / residual if residual else math.nan
     if math.isnan(ratio):
         return "no ratio"
-    if ratio < 1 / FACTOR:
-        word = f"less than 1/{FACTOR} of it"
-    elif ratio < 1:
-        word = "smaller"
-    elif ratio <= FACTOR:
-        word = "no smaller"
-    else:
-        word = f"more than {FACTOR} times as large"
-    return f"plain ÷ residual {short(ratio)}: {word}"
-
-
-def error_name(column):
-    """Return a column of errors on digits as words."""
-    return {"test_error_200": "error, first 200 test digits",
-            "test_error": "error, all test digits"}[column]
+    words = {"vanishes": f"less than 1/{gradient_flow.FACTOR} of it",
+             "holds": "smaller" if ratio < 1 else "no smaller",
+             "explodes": f"more than {gradient_flow.FACTOR} times as large"}
+    return f"plain ÷ residual {short(ratio)}: {words[gradient_flow.verdict(ratio)]}"
 
 
 def published_words(parts, errors, column):
@@ -286,7 +276,7 @@ def published_words(parts, errors, column):
     here = {"above": "the shortcut helps on these digits",
             "below": "the shortcut hurts on these digits",
             "tie": "the arms tie on these digits, since 0 lies inside"}[arm.verdict]
-    return (f"{error_name(column).capitalize()}, plain − residual with 95 % intervals over seeds. "
+    return (f"{ERRORS[column].capitalize()}, plain − residual with 95 % intervals over seeds. "
             f"The published settings (yellow) give {span(whole)}; their one run gave "
             f"{signed(told)}. Single seeds give {signed(min(single))} to {signed(max(single))}: "
             f"plain looks worse in {sum(value > 0 for value in single)} of {whole.count}, better "
@@ -314,19 +304,17 @@ def causes(rows, column="test_error_200"):
         return None, words
     answers = {(False, False): "neither", (True, False): "the arm alone",
                (False, True): "the rate alone", (True, True): "both"}
-    return answers[tuple(verdict != "tie" for verdict in verdicts)], words
+    return answers[verdicts[0] != "tie", verdicts[1] != "tie"], words
 
 
 def part_table(rows):
     """Return (headings, lines): the parts on the first 200 and on all test digits."""
     lines = []
-    for which, column in (("first 200 test digits", "test_error_200"),
-                          ("all test digits", "test_error")):
-        try:
+    for column, name in ERRORS.items():
+        with suppress(ValueError):
             parts = comparison.decompose(rows, column).values()
-        except ValueError:
-            continue
-        lines.append([which, *(span(t_interval(values)) for values in parts)])
+            lines.append([name.removeprefix("error, "),
+                          *(span(t_interval(values)) for values in parts)])
     return ["plain − residual", "as published", "of it the arm", "of it the rate"], lines
 
 

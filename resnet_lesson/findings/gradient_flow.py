@@ -42,11 +42,6 @@ def verdict(value):
     return "explodes" if value > FACTOR else "holds"
 
 
-def distance(value):
-    """Return how far a ratio is from 1, up or down, in powers of ten; infinite for zero."""
-    return abs(math.log10(value)) if 0 < value < math.inf else math.inf
-
-
 def name(norm, initialisation):
     """Return norm and initialisation as words."""
     words = {"default": "PyTorch's default", "xavier": "Xavier", "he": "He"}[initialisation]
@@ -95,7 +90,8 @@ def effect(plain, residual):
 
     It helps where its ratio is ``CLEAR`` times closer to 1, up or down, than the plain one.
     """
-    far, near = distance(plain), distance(residual)
+    far, near = (abs(math.log10(ratio)) if 0 < ratio < math.inf else math.inf
+                 for ratio in (plain, residual))
     if far == near or abs(far - near) < math.log10(CLEAR):
         return "makes no clear difference"
     return "helps" if near < far else "hurts"

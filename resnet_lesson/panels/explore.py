@@ -29,21 +29,13 @@ ERRORS = tuple(name for name in METRICS if name.endswith("error"))
 
 
 class View(NamedTuple):
-    """What ``Explore.compute`` returns; the values of a ``Side`` are those of the chosen metric.
+    """One metric of the recorded runs; the values of each ``comparison.Side`` are those of it."""
 
-    Attributes:
-        by_depth: ``{arm: {depth: Side}}`` at the chosen rate, or at each arm's best.
-        by_rate: ``{arm: {rate: Side}}`` at the chosen depth.
-        chosen: ``{arm: Side}`` at the chosen depth and rate.
-        paired: interval of plain − residual over shared seeds, or ``None``.
-        limits: (low, high) that hold every value of this metric, with and without norm.
-    """
-
-    by_depth: dict
-    by_rate: dict
-    chosen: dict
-    paired: Interval
-    limits: tuple
+    by_depth: dict  # {arm: {depth: Side}} at the chosen rate, or at each arm's best
+    by_rate: dict  # {arm: {rate: Side}} at the chosen depth
+    chosen: dict  # {arm: Side} at the chosen depth and rate
+    paired: Interval | None  # of plain − residual over shared seeds
+    limits: tuple  # (low, high) that hold every value of this metric, with and without norm
 
 
 @lru_cache(maxsize=1)
