@@ -82,7 +82,7 @@ def build(shortcut, norm, initialisation, depth, seed):
                                ("initialisation", initialisation, INITIALISATIONS)):
         if value not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-    depth = whole(depth, "depth in blocks")
+    depth = whole(depth, "depth")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = resnet.ResNet(blocks.BasicBlock, [depth], widths=(WIDTH,), stem="small",

@@ -4,7 +4,7 @@ import statistics
 
 from resnet_lesson import figures
 from resnet_lesson.experiments.studies import ARMS
-from resnet_lesson.figures.gradient_sum import COLORS, LINES, MARKERS
+from resnet_lesson.figures import COLORS, DASHES, MARKERS
 from resnet_lesson.findings import comparison, conclusions
 from resnet_lesson.findings.comparison import GUESSING, KINDS, PUBLISHED
 from resnet_lesson.findings.intervals import t_interval, wilson
@@ -26,7 +26,7 @@ def resolution(shares, totals):
         for j, (name, share) in enumerate(shares.items()):
             place = -(i * (len(shares) + 0.6) + j)
             found[name] = interval = wilson(round(share * total), total)
-            ax.plot([interval.low, interval.high], [place] * 2, LINES[name], color=COLORS[name])
+            ax.plot([interval.low, interval.high], [place] * 2, DASHES[name], color=COLORS[name])
             ax.plot(interval.middle, place, MARKERS[name], color=COLORS[name], markersize=10)
             places.append((place, f"{name}, {total:,} pictures"))
         apart = max(one.low for one in found.values()) > min(one.high for one in found.values())
@@ -68,7 +68,7 @@ def published(rows, column="test_error_200"):
              for rate in sorted(side["lr"] for side in PUBLISHED.values()) for arm in ARMS}
     for place, ((arm, rate), values) in enumerate(cells.items()):
         left.plot(_jitter(place, len(values)), values, MARKERS[arm], color=COLORS[arm], alpha=0.55)
-        left.plot([place - 0.33, place + 0.33], [statistics.fmean(values)] * 2, LINES[arm],
+        left.plot([place - 0.33, place + 0.33], [statistics.fmean(values)] * 2, DASHES[arm],
                   color=COLORS[arm], linewidth=3)
         if PUBLISHED[arm]["lr"] == rate:
             left.axvspan(place - 0.45, place + 0.45, color=figures.YELLOW, alpha=0.35, linewidth=0)
@@ -115,8 +115,7 @@ def live(errors):
     there = sorted({depth for _, depth in errors})
     for arm in ARMS:
         means = [statistics.fmean(errors[arm, depth]) for depth in there]
-        ax.plot(range(len(there)), means, LINES[arm], marker=MARKERS[arm], color=COLORS[arm],
-                label=arm, markersize=11)
+        ax.plot(range(len(there)), means, **figures.arm_look(arm), label=arm, markersize=11)
         for place, depth in enumerate(there):
             ax.plot(_jitter(place, len(errors[arm, depth]), 0.15), errors[arm, depth], ".",
                     color="black", alpha=0.7)
@@ -184,8 +183,7 @@ def norms(rows):
                 found = {depth: side for depth, side in sides[study, arm].items()
                          if depth in layers}
                 ax.plot([places[depth] for depth in found], [side.mean for side in found.values()],
-                        LINES[arm], marker=MARKERS[arm], color=COLORS[arm],
-                        label=arm if kind == "6n + 2" else None)
+                        label=arm if kind == "6n + 2" else None, **figures.arm_look(arm))
                 for depth, side in found.items():
                     ax.plot([places[depth]] * len(side.values), side.values, ".", color="black",
                             alpha=0.5, markersize=5)

@@ -9,8 +9,7 @@ import numpy as np
 
 from resnet_lesson.experiments import table
 from resnet_lesson.experiments.studies import ARMS, STUDIES
-from resnet_lesson.figures import GREY
-from resnet_lesson.figures.gradient_sum import COLORS, LINES, MARKERS
+from resnet_lesson.figures import COLORS, GREY, arm_look
 from resnet_lesson.findings import comparison
 from resnet_lesson.findings.comparison import KINDS
 from resnet_lesson.findings.intervals import Interval, t_interval
@@ -144,10 +143,10 @@ class Explore(FigurePanel):
         left, right = self._axes
         self._lines, self._bands, self._dots, self._rings = {}, {}, {}, {}
         for arm in ARMS:
-            look = {"color": COLORS[arm], "linestyle": LINES[arm], "marker": MARKERS[arm]}
             for part, ax in (("6n + 2", left), ("ImageNet", left), ("rate", right)):
                 key = arm, part
-                self._lines[key], = ax.plot([], [], label=arm if part == "rate" else None, **look)
+                self._lines[key], = ax.plot([], [], label=arm if part == "rate" else None,
+                                            **arm_look(arm))
                 self._bands[key] = ax.fill_between([0, 1], 0, 0, color=COLORS[arm], alpha=0.22,
                                                    linewidth=0)
             for half, ax in (("left", left), ("right", right)):

@@ -8,8 +8,8 @@ import numpy as np
 
 from resnet_lesson import figures
 from resnet_lesson.experiments import gradients as experiment
+from resnet_lesson.figures import COLORS, DASHES, MARKERS
 from resnet_lesson.figures.axes import above, bounds, log_axis
-from resnet_lesson.figures.gradient_sum import COLORS, LINES, MARKERS
 from resnet_lesson.findings import gradient_flow
 from resnet_lesson.findings.gradient_flow import FACTOR, verdict
 from resnet_lesson.panels.base import FigurePanel
@@ -129,7 +129,7 @@ class GradientFlow(FigurePanel):
         self._left, self._right = figure.subplots(1, 2, width_ratios=(1.25, 1))
         self._bands, self._profiles, self._ratios = {}, {}, {}
         for arm in experiment.SHORTCUTS:
-            look = {"color": COLORS[arm], "linestyle": LINES[arm], "marker": MARKERS[arm]}
+            look = {"color": COLORS[arm], "linestyle": DASHES[arm], "marker": MARKERS[arm]}
             self._profiles[arm], = self._left.plot([], [], label=arm, **look)
             self._ratios[arm], = self._right.plot([], [], **look)
             self._bands[arm] = [ax.fill_between([0, 1], 1, 1, color=COLORS[arm], alpha=0.25,

@@ -125,8 +125,8 @@ def test_building_leaves_the_random_numbers_alone():
     (("curved", "none", "he", 4, 0), "shortcut must be one of"),
     (("plain", "layer", "he", 4, 0), "norm must be one of"),
     (("plain", "none", "big", 4, 0), "initialisation must be one of"),
-    (("plain", "none", "he", 0, 0), "depth in blocks must be a whole number above 0"),
-    (("plain", "none", "he", 2.5, 0), "depth in blocks must be a whole number above 0")])
+    (("plain", "none", "he", 0, 0), "depth must be a whole number above 0"),
+    (("plain", "none", "he", 2.5, 0), "depth must be a whole number above 0")])
 def test_impossible_settings_are_refused_in_words(setting, words):
     with pytest.raises(ValueError, match=words):
         gradients.measure_network(*setting)
