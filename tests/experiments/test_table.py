@@ -47,7 +47,7 @@ def test_a_table_loses_and_doubles_nothing(tmp_path):
     assert table.recorded(path, KEY) == {("plain", 1, 1), ("plain", 0.1, 0), ("plain", 1, 0)}
     before = path.read_bytes()
     with pytest.raises(ValueError, match="wrong"):
-        table.record([rows(2)[0] | {"wrong": 1}], path, KEY, COLUMNS)
+        table.record([rows(0)[0] | {"wrong": 1}], path, KEY, COLUMNS)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
