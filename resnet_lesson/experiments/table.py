@@ -32,9 +32,8 @@ def read(table):
 
 def recorded(path, key):
     """Return the runs of a table, each as the tuple of its values under ``key``, as a set."""
-    if not path.exists():
-        return set()
-    return {tuple(row[name] for name in key) for row in read(path)}
+    rows = read(path) if path.exists() else []
+    return {tuple(row[name] for name in key) for row in rows}
 
 
 def write(rows, path, columns):

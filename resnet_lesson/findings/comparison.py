@@ -7,6 +7,7 @@ so a positive one means that the plain (or the deeper) network did worse.
 
 import math
 import statistics
+from collections import namedtuple
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -20,25 +21,10 @@ HARDLY = 0.03   # closer than this to it, a mean error shows nothing learned
 PUBLISHED = {"plain": {"accuracy": 0.970, "lr": 0.005}, "residual": {"accuracy": 0.955, "lr": 0.01}}
 
 
-class Result(NamedTuple):
-    """One finished run: its key, final errors, gradient in its last epoch, summed seconds."""
-
-    study: str
-    arm: str
-    depth: int
-    lr: float
-    seed: int
-    train_error: float
-    validation_error: float
-    test_error: float
-    test_error_200: float
-    gradient_norm: float
-    first_gradient_norm: float
-    seconds: float
-    diverged: int
-    epochs: int
-    pictures: int
-    data: str
+# One finished run: its key, final errors, gradient in its last epoch, summed seconds.
+Result = namedtuple("Result", (
+    *Run._fields, "train_error", "validation_error", "test_error", "test_error_200",
+    "gradient_norm", "first_gradient_norm", "seconds", "diverged", "epochs", "pictures", "data"))
 
 
 def results(rows):
@@ -46,21 +32,18 @@ def results(rows):
     runs = {}
     for row in rows:
         runs.setdefault(tuple(row[name] for name in Run._fields), []).append(row)
-    return [_result(key, epochs) for key, epochs in runs.items()
-            if epochs[-1]["train_error"] != ""]
+    return [_result(epochs) for epochs in runs.values() if epochs[-1]["train_error"] != ""]
 
 
-def _result(key, epochs):
-    last = epochs[-1]
-
+def _result(epochs):
     def known(name):
         return [row[name] for row in epochs if row[name] != ""] or [math.nan]
 
-    return Result(
-        *key, last["train_error"], last["validation_error"], last["test_error"],
-        last["test_error_200"], known("gradient_norm")[-1], known("first_gradient_norm")[-1],
-        sum(known("seconds")), last["diverged"], last["epochs"], last["train_pictures"],
-        last["data"])
+    found = epochs[-1] | {"gradient_norm": known("gradient_norm")[-1],
+                          "first_gradient_norm": known("first_gradient_norm")[-1],
+                          "seconds": sum(known("seconds")),
+                          "pictures": epochs[-1]["train_pictures"]}
+    return Result(**{name: found[name] for name in Result._fields})
 
 
 def by_rate(rows, study, arm, depth):
