@@ -24,6 +24,8 @@ from resnet_lesson.exercises.source import imports, source
 
 NOT_SOLVED = "Not solved yet: the function still returns nothing. Replace the ... in its body."
 EMPTY = "Not solved yet: replace the ... by your answer."
+UNTOUCHED = ("Your answer changes what it is given: += and names that end in _ write into the "
+             "caller's tensor. Compute a new one.")
 WIDTH = 96
 
 
@@ -89,6 +91,7 @@ class Exercise:
             found; ends with a full stop.
         idea: ``(case, expected, given)`` to what is said where no mistake fits.
         changes: the answer is meant to change what it is given.
+        untouched: what is said where it is not meant to, and does.
         part: the name of the part of the reader's network that it becomes, or "".
     """
 
@@ -107,6 +110,7 @@ class Exercise:
     where: Callable = None
     idea: Callable | str = ""
     changes: bool = False
+    untouched: str = UNTOUCHED
     part: str = ""
     _told: int = field(default=0, repr=False)
 
@@ -161,8 +165,7 @@ class Exercise:
             if not self.same(given, expected):
                 return self._diagnose(answer, cases, case, expected, given)
             if not self.changes and not same(asked, case):
-                return Verdict(False, "Your answer changes what it is given: += and names that end "
-                                      "in _ write into the caller's tensor. Compute new ones.")
+                return Verdict(False, self.untouched)
         return Verdict(True, f"Right. {self.remark}")
 
     def expected(self, case):

@@ -45,8 +45,6 @@ SETTINGS = (
     ("numpy's handling of errors", np.geterr, lambda value: np.seterr(**value)),
     ("Python's recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
     ("the working folder", os.getcwd, os.chdir),
-    ("the environment variables", lambda: dict(os.environ), lambda value: (
-        os.environ.clear(), os.environ.update(value))),
 )
 # The same for what is put back without a word: random numbers and filters of warnings.
 QUIETLY = (
