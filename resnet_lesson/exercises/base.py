@@ -151,7 +151,7 @@ class Exercise:
         complaint = self.look(answer)
         if complaint:
             return Verdict(False, complaint)
-        _seed(seed)
+        seeded(seed)
         cases = list(self.cases(random.Random(seed)))
         for case in cases:
             asked = copy.deepcopy(case)
@@ -178,12 +178,12 @@ class Exercise:
         """Return the verdict on a wrong result: which mistake gives the same?"""
         fits = [number for number, mistake in enumerate(self.mistakes)
                 if self._gives(mistake.wrong, case, given)]
-        if len(fits) > 1:  # the first that fits in the other cases too
-            for other in cases[:8]:
-                theirs = self._result(answer, other)
-                left = [number for number in fits
-                        if self._gives(self.mistakes[number].wrong, other, theirs)]
-                fits = left or fits
+        for other in cases[:8]:   # of several, those that fit in the other cases too
+            if len(fits) < 2:
+                break
+            theirs = self._result(answer, other)
+            fits = [number for number in fits
+                    if self._gives(self.mistakes[number].wrong, other, theirs)] or fits
         words = self.idea
         if fits:
             words = self.mistakes[fits[0]].words
@@ -225,7 +225,8 @@ class Exercise:
         return "An exercise: .check(your_answer), .hint() or .solution()"
 
 
-def _seed(seed):
+def seeded(seed):
+    """Seed every global generator; in a ``run``, before it draws what no answer may decide."""
     random.seed(seed)
     np.random.seed(seed)
     torch.default_generator.manual_seed(seed)   # a thousand times as fast as torch.manual_seed
@@ -233,7 +234,7 @@ def _seed(seed):
 
 def _run(run, answer, case):
     """Run an answer on a case; what it draws at random is the same for every answer."""
-    _seed(1)
+    seeded(1)
     return run(answer, case)
 
 

@@ -23,7 +23,8 @@ import psutil
 import torch
 
 SECONDS = 10
-MEMORY = 2 * 2**30   # bytes beyond what the kernel holds already
+MEMORY = 2 * 10**9   # bytes beyond what the kernel holds already
+STACK = 2 * 10**8    # bytes of addresses that a new thread reserves, and some more
 LINES = 20           # of what an answer prints are shown
 CPU = torch.device("cpu")
 
@@ -67,16 +68,17 @@ class Outcome(NamedTuple):
     trouble: str = ""
 
 
-def guarded(call, seconds=SECONDS, memory=MEMORY):
+def guarded(call, seconds=None, memory=None):
     """Call a function of no arguments and return its ``Outcome``; nothing else leaves it.
 
     What it prints is shown, up to ``LINES`` lines. Settings and random generators are put back.
 
     Args:
         call: what to run.
-        seconds: after which it is stopped.
-        memory: bytes that it may take.
+        seconds: after which it is stopped, ``SECONDS`` by default.
+        memory: bytes that it may take, ``MEMORY`` by default.
     """
+    seconds, memory = seconds or SECONDS, memory or MEMORY
     before = [read() for _, read, _ in SETTINGS]
     quietly = [read() for read, _ in QUIETLY]
     watch, shown = _Watch(seconds, memory), _Shown()
@@ -152,7 +154,7 @@ class _Watch:
                                "was decided. Check it again.")
 
     def _too_much(self):
-        return (f"Your answer took more than {self.memory / 2**30:.0f} GB of memory and was "
+        return (f"Your answer took more than {self.memory / 10**9:.2g} GB of memory and was "
                 "stopped. Does something in it grow without end?")
 
     def _watch(self):
@@ -214,7 +216,8 @@ def _limited(memory):
         return
     import resource
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = psutil.Process().memory_info().vms + memory
+    threads = STACK * (os.cpu_count() or 1)   # a thread that cannot begin would end the process
+    most = psutil.Process().memory_info().vms + memory + threads
     known = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
     resource.setrlimit(resource.RLIMIT_AS, (min([most, *known]), hard))
     try:
@@ -251,12 +254,13 @@ class _Shown(io.TextIOBase):
     """Keeps the first lines that are written to it and counts the rest."""
 
     def __init__(self):
-        self.kept, self.lines = [], 0
+        self.kept, self.lines, self.room = [], 0, 100 * LINES
 
     def write(self, text):
-        """Keep a piece of text while there are few lines."""
-        if self.lines < LINES and sum(map(len, self.kept)) < 100 * LINES:
-            self.kept.append(text[:100 * LINES])
+        """Keep a piece of text while there is room."""
+        if self.lines < LINES and self.room > 0:
+            self.kept.append(text[:self.room])
+            self.room -= len(text)
         self.lines += text.count("\n")
         return len(text)
 

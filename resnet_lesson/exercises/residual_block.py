@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from resnet_lesson.exercises.base import Exercise, Mistake, is_number, same, shown, unsolved
+from resnet_lesson.exercises.base import Exercise, Mistake, is_number, same, seeded, unsolved
 from resnet_lesson.networks import blocks
 
 # ---------------------------------------------------------------- the block
@@ -91,6 +91,7 @@ def _built(answer, case):
 
 
 def _at_work(block, right, x):
+    seeded(2)
     state = {name: torch.rand_like(value) + 0.5 if "var" in name else torch.randn_like(value)
              for name, value in right.state_dict().items() if value.is_floating_point()}
     v, x, found = torch.randn_like(right(x)), x.clone().requires_grad_(), {}
@@ -220,9 +221,10 @@ def _branch(block, X):
 
 
 def _in_place(block, X, side):
-    Y, X = _branch(block, X), X if block.conv3 is not None else X
-    X += 0 if block.conv3 is not None else Y
-    return F.relu(X if block.conv3 is None else Y + block.conv3(X))
+    if block.conv3 is None:
+        X += _branch(block, X)
+        return F.relu(X)
+    return F.relu(_branch(block, X) + side())
 
 
 RESIDUAL = Exercise(
@@ -391,7 +393,7 @@ BOTTLENECK = Exercise(
     form=lambda given, case: None if is_number(given) else (
         f"Expected a number of weights, got {type(given).__name__}."),
     where=lambda case, expected, given: (
-        f"For {case[0]} channels you count {shown(given)}, torch counts {expected:,} "
+        f"For {case[0]} channels you count {float(given):,.0f}, torch counts {expected:,} "
         f"({' + '.join(f'{count:,}' for count in counted(*case))})."),
     idea="Add up in · out · kernel area over the three convolutions.",
     mistakes=(
