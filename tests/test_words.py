@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from resnet_lesson.words import whole
+from resnet_lesson.words import duration, whole
 
 
 @pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), torch.tensor(3)])
@@ -25,3 +25,9 @@ def test_what_is_too_small_is_refused_in_words(value, least, words):
     with pytest.raises(ValueError, match=words):
         whole(value, "size", least)
     assert whole(least, "size", least) == least and whole(-5, "size", None) == -5
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.213, "0.21 s"), (40.4, "40 s"),
+                                                (300, "5 minutes"), (11160, "3.1 hours")])
+def test_times_are_said_in_the_unit_people_use(seconds, words):
+    assert duration(seconds) == words
