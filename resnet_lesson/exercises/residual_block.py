@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from resnet_lesson.exercises.base import Exercise, Mistake, is_number, same, seeded, unsolved
+from resnet_lesson.exercises.source import slip
 from resnet_lesson.networks import blocks
 
 # ---------------------------------------------------------------- the block
@@ -159,143 +160,60 @@ def _follow(case, expected, given):
     return "Follow the drawing: conv1, bn1, ReLU, conv2, bn2, plus shortcut, ReLU."
 
 
-def _forward(forward):
-    """Return a wrong class: the right layers, another forward, given (block, X, shortcut)."""
-    class Wrong(Residual):
-        def forward(self, X):
-            return forward(self, X, lambda: X if self.conv3 is None else self.conv3(X))
-    return Wrong
-
-
-def _layers(change):
-    """Return a wrong class: other layers, made by ``change(block, arguments)``."""
-    class Wrong(Residual):
-        def __init__(self, input_channels, num_channels, use_1x1conv=False, strides=1):
-            super().__init__(input_channels, num_channels, use_1x1conv, strides)
-            change(self, input_channels, num_channels, use_1x1conv, strides)
-    return Wrong
-
-
-def _without_bias(block, *_):
-    for conv in (block.conv1, block.conv2, block.conv3):
-        if conv is not None:
-            conv.register_parameter("bias", None)
-
-
-def _one_norm(block, *_):
-    block.bn2 = block.bn1
-    del block.bn1
-
-
-def _no_conv3(block, *_):
-    block.conv3 = None
-
-
-def _always_conv3(block, inputs, channels, use_1x1conv, strides):
-    block.conv3 = nn.Conv2d(inputs, channels, 1, strides)
-
-
-def _strides(one, two, three):
-    """Return a wrong class: which of the convolutions take the stride."""
-    def change(block, inputs, channels, use_1x1conv, strides):
-        for conv, takes in ((block.conv1, one), (block.conv2, two), (block.conv3, three)):
-            if conv is not None:
-                conv.stride = (strides, strides) if takes else (1, 1)
-    return _layers(change)
-
-
-def _no_padding(block, *_):
-    block.conv1.padding = block.conv2.padding = (0, 0)
-
-
-def _slow_norms(block, *_):
-    block.bn1.momentum = block.bn2.momentum = 0.9
-
-
-def _first(block, X):
-    return F.relu(block.bn1(block.conv1(X)))
-
-
-def _branch(block, X):
-    return block.bn2(block.conv2(_first(block, X)))
-
-
-def _in_place(block, X, side):
-    if block.conv3 is None:
-        X += _branch(block, X)
-        return F.relu(X)
-    return F.relu(_branch(block, X) + side())
-
-
 RESIDUAL = Exercise(
     solve=Residual, cases=_blocks_to_build, look=_a_block_class, run=_built, form=_half_solved,
     same=lambda one, other: same(one, other, 1e-3, 1e-3), where=_what_differs, idea=_follow,
     part="Residual",
-    mistakes=(
-        Mistake(_layers(_no_conv3),
-                "With use_1x1conv=True the shortcut is projected by a 1×1 convolution: the branch "
-                "changes the shape, so x must change with it."),
-        Mistake(_layers(_always_conv3),
-                "Where use_1x1conv is False the shortcut is x itself; set self.conv3 = None."),
-        Mistake(_layers(_without_bias),
-                "The book's convolutions keep PyTorch's default, bias=True; dropping it is a good "
-                "idea that comes later in this notebook."),
-        Mistake(_layers(_one_norm),
-                "Each of the two 3×3 convolutions is followed by a batch norm of its own, with its "
-                "own scale and shift."),
-        Mistake(_layers(_slow_norms),
-                "The norms of the book have PyTorch's own momentum, 0.1: BatchNorm2d(channels)."),
-        Mistake(_strides(True, True, True),
-                "Only one 3×3 convolution has the stride, or the map shrinks twice."),
-        Mistake(_strides(False, True, True),
-                "The first convolution takes the step that shrinks the map."),
-        Mistake(_strides(True, False, False),
-                "The shortcut needs the branch's stride, or it stays too large."),
-        Mistake(_layers(_no_padding),
-                "A 3×3 kernel loses one pixel on each side, and padding 1 gives it back; a 1×1 "
-                "kernel loses none."),
-        Mistake(_forward(lambda block, X, side: F.relu(_branch(block, X))),
-                "There is no shortcut: the branch alone comes out. Add X before the last ReLU."),
-        Mistake(_forward(lambda block, X, side: _branch(block, X)),
-                "That is the branch alone, with neither shortcut nor last ReLU. The block returns "
-                "relu(g(X) + shortcut(X))."),
-        Mistake(_forward(lambda block, X, side: _branch(block, X) + side()),
-                "The last ReLU is missing: negative values come out. It follows the addition."),
-        Mistake(_forward(lambda block, X, side: F.relu(_branch(block, X)) + side()),
-                "The ReLU stands before the addition; it belongs after it. As it is, a branch can "
-                "only add to x, never take away."),
-        Mistake(_forward(lambda block, X, side: F.relu(F.relu(_branch(block, X)) + side())),
-                "There is a ReLU before the addition as well as after it. bn2 is followed by the "
-                "addition at once, so that the branch can also subtract."),
-        Mistake(_forward(lambda block, X, side: F.relu(
-            block.bn2(block.conv2(block.bn1(block.conv1(X)))) + side())),
-                "The ReLU between the two convolutions is missing. Without it both together are "
-                "one linear map."),
-        Mistake(_forward(lambda block, X, side: F.relu(
-            block.bn2(block.conv2(block.bn1(F.relu(block.conv1(X))))) + side())),
-                "In the branch the ReLU stands before bn1; the book's order is convolution, norm, "
-                "ReLU."),
-        Mistake(_forward(lambda block, X, side: F.relu(
-            block.bn2(block.conv2(F.relu(block.conv1(X)))) + side())),
-                "bn1 is never used in forward."),
-        Mistake(_forward(lambda block, X, side: F.relu(block.conv2(_first(block, X)) + side())),
-                "bn2 is never used in forward."),
-        Mistake(_forward(lambda block, X, side: F.relu(
-            block.bn1(block.conv2(_first(block, X))) + side())),
-                "bn1 is used twice; the second norm is bn2."),
-        Mistake(_forward(lambda block, X, side: F.relu(
-            block.bn2(block.conv2(_first(block, X)) + side()))),
-                "The addition stands before bn2; it belongs after it. The shortcut must not be "
-                "normalised with the branch."),
-        Mistake(_forward(lambda block, X, side: F.relu(_branch(block, X) + X)),
-                "conv3 is never used in forward: X itself is added, not conv3(X)."),
-        Mistake(_forward(lambda block, X, side: F.relu(_branch(block, X) + side().detach())),
-                "The shortcut is detached: what comes out is right, and no gradient goes back "
-                "along it."),
-        Mistake(_forward(_in_place),
-                "+= and inplace=True write into the caller's tensor. Write Y + X, which makes a "
-                "new one."),
-    ),
+    mistakes=tuple(Mistake(slip(Residual, *edits), words) for words, *edits in (
+        ("With use_1x1conv=True the shortcut is projected by a 1×1 convolution: the branch "
+         "changes the shape, so x must change with it.", ("if use_1x1conv:", "if False:")),
+        ("Where use_1x1conv is False the shortcut is x itself; set self.conv3 = None.",
+         ("if use_1x1conv:", "if True:")),
+        ("The book's convolutions keep PyTorch's default, bias=True; dropping it is a good idea "
+         "that comes later in this notebook.", ("stride=strides)", "stride=strides, bias=False)"),
+         ("kernel_size=3, padding=1)", "kernel_size=3, padding=1, bias=False)")),
+        ("Each of the two 3×3 convolutions is followed by a batch norm of its own, with its own "
+         "scale and shift.", ("bn1", "bn2")),
+        ("The norms of the book have PyTorch's own momentum, 0.1: BatchNorm2d(channels).",
+         ("BatchNorm2d(num_channels)", "BatchNorm2d(num_channels, momentum=0.9)")),
+        ("Only one 3×3 convolution has the stride, or the map shrinks twice.",
+         ("kernel_size=3, padding=1)", "kernel_size=3, padding=1, stride=strides)")),
+        ("The first convolution takes the step that shrinks the map.",
+         ("padding=1,\n                               stride=strides)", "padding=1 )"),
+         ("kernel_size=3, padding=1)", "kernel_size=3, padding=1, stride=strides)")),
+        ("The shortcut needs the branch's stride, or it stays too large.",
+         ("kernel_size=1, stride=strides", "kernel_size=1")),
+        ("A 3×3 kernel loses one pixel on each side, and padding 1 gives it back; a 1×1 kernel "
+         "loses none.", ("padding=1", "padding=0")),
+        ("There is no shortcut: the branch alone comes out. Add X before the last ReLU.",
+         ("F.relu(Y + X)", "F.relu(Y)")),
+        ("That is the branch alone, with neither shortcut nor last ReLU. The block returns "
+         "relu(g(X) + shortcut(X)).", ("F.relu(Y + X)", "Y")),
+        ("The last ReLU is missing: negative values come out. It follows the addition.",
+         ("F.relu(Y + X)", "Y + X")),
+        ("The ReLU stands before the addition; it belongs after it. As it is, a branch can only "
+         "add to x, never take away.", ("F.relu(Y + X)", "F.relu(Y) + X")),
+        ("There is a ReLU before the addition as well as after it. bn2 is followed by the "
+         "addition at once, so that the branch can also subtract.",
+         ("F.relu(Y + X)", "F.relu(F.relu(Y) + X)")),
+        ("The ReLU between the two convolutions is missing. Without it both together are one "
+         "linear map.", ("F.relu(self.bn1(self.conv1(X)))", "self.bn1(self.conv1(X))")),
+        ("In the branch the ReLU stands before bn1; the book's order is convolution, norm, ReLU.",
+         ("F.relu(self.bn1(self.conv1(X)))", "self.bn1(F.relu(self.conv1(X)))")),
+        ("bn1 is never used in forward.", ("self.bn1(self.conv1(X))", "self.conv1(X)")),
+        ("bn2 is never used in forward.", ("self.bn2(self.conv2(Y))", "self.conv2(Y)")),
+        ("bn1 is used twice; the second norm is bn2.",
+         ("self.bn2(self.conv2(Y))", "self.bn1(self.conv2(Y))")),
+        ("The addition stands before bn2; it belongs after it. The shortcut must not be "
+         "normalised with the branch.", ("self.bn2(self.conv2(Y))", "self.conv2(Y)"),
+         ("F.relu(Y + X)", "F.relu(self.bn2(Y + X))")),
+        ("conv3 is never used in forward: X itself is added, not conv3(X).",
+         ("X = self.conv3(X)", "pass")),
+        ("The shortcut is detached: what comes out is right, and no gradient goes back along it.",
+         ("Y + X", "Y + X.detach()")),
+        ("+= and inplace=True write into the caller's tensor. Write Y + X, which makes a new one.",
+         ("return F.relu(Y + X)", "X += Y\n        return F.relu(X)")),
+    )),
     hints=(
         "Make five layers in __init__: conv1 and conv2 (3×3, padding 1), bn1 and bn2, and conv3 "
         "(1×1), which is None unless use_1x1conv is true. strides goes to conv1 and to conv3.",
@@ -348,12 +266,11 @@ PROJECTION = Exercise(
         "Look at channels, height and width." if expected
         else "Both can be added as they are. Which of the three numbers can change a shape here?"),
     mistakes=(
-        Mistake(lambda in_channels, out_channels, stride: in_channels != out_channels,
+        Mistake(slip(needs_projection, ("stride != 1 or ", "")),
                 "The channels agree; look at height and width."),
-        Mistake(lambda in_channels, out_channels, stride: stride != 1,
+        Mistake(slip(needs_projection, (" or in_channels != out_channels", "")),
                 "The sizes agree; look at the channels."),
-        Mistake(lambda in_channels, out_channels, stride: (
-            stride != 1 and in_channels != out_channels),
+        Mistake(slip(needs_projection, (" or ", " and ")),
                 "One of the two is enough: or, not and."),
         Mistake(lambda in_channels, out_channels, stride: True,
                 "Both can be added as they are. Which of the three numbers can change a shape "
@@ -382,10 +299,7 @@ def counted(channels):
     return [part.weight.numel() for part in block.modules() if isinstance(part, nn.Conv2d)]
 
 
-def _slip(count):
-    """Return a wrong answer: another count, given (channels, width)."""
-    return lambda channels: count(channels, channels // 4)
-
+COUNT = "channels * width + 9 * width * width + width * channels"
 
 BOTTLENECK = Exercise(
     solve=bottleneck_weights, oracle=lambda channels: sum(counted(channels)),
@@ -396,25 +310,23 @@ BOTTLENECK = Exercise(
         f"For {case[0]} channels you count {float(given):,.0f}, torch counts {expected:,} "
         f"({' + '.join(f'{count:,}' for count in counted(*case))})."),
     idea="Add up in · out · kernel area over the three convolutions.",
-    mistakes=(
-        Mistake(_slip(lambda c, w: c * w + 9 * w**2),
-                "The last 1×1 convolution, back to all channels, is missing."),
-        Mistake(_slip(lambda c, w: 9 * w**2),
-                "Either both 1×1 convolutions are missing, or the 3×3 kernel is counted with one "
-                "weight for each pair of channels instead of nine."),
-        Mistake(_slip(lambda c, w: 2 * c * w + 3 * w**2),
-                "A 3×3 kernel has 3 · 3 weights for each pair of channels, not 3."),
-        Mistake(_slip(lambda c, w: 9 * (2 * c * w + w**2)),
-                "The outer two convolutions are 1×1: one weight for each pair of channels."),
-        Mistake(_slip(lambda c, w: 2 * c * w + 9 * c**2),
-                "The 3×3 convolution works on channels // 4 channels; that is the point of a "
-                "bottleneck."),
-        Mistake(_slip(lambda c, w: 18 * c**2),
-                "That is a basic block: two 3×3 convolutions on all channels."),
-        Mistake(_slip(lambda c, w: 2 * c * w + 9 * w**2 + 2 * w + c),
-                "No biases are asked for: batch norm follows each convolution, so they are left "
-                "out."),
-    ),
+    mistakes=tuple(Mistake(slip(bottleneck_weights, (COUNT, count)), words) for count, words in (
+        ("channels * width + 9 * width**2",
+         "The last 1×1 convolution, back to all channels, is missing."),
+        ("9 * width**2",
+         "Either both 1×1 convolutions are missing, or the 3×3 kernel is counted with one weight "
+         "for each pair of channels instead of nine."),
+        ("2 * channels * width + 3 * width**2",
+         "A 3×3 kernel has 3 · 3 weights for each pair of channels, not 3."),
+        ("9 * (2 * channels * width + width**2)",
+         "The outer two convolutions are 1×1: one weight for each pair of channels."),
+        ("2 * channels * width + 9 * channels**2",
+         "The 3×3 convolution works on channels // 4 channels; that is the point of a "
+         "bottleneck."),
+        ("18 * channels**2", "That is a basic block: two 3×3 convolutions on all channels."),
+        ("2 * channels * width + 9 * width**2 + 2 * width + channels",
+         "No biases are asked for: batch norm follows each convolution, so they are left out."),
+    )),
     hints=(
         "A convolution has in_channels · out_channels · kernel height · kernel width weights.",
         "With width = channels // 4, the three go channels → width, width → width, "

@@ -92,3 +92,21 @@ def namespace(thing):
         thing = next(value for value in vars(thing).values()
                      if isinstance(value, types.FunctionType))
     return thing.__globals__
+
+
+def slip(solve, *edits):
+    """Return a wrong answer: the solution with each (old, new) piece of its source replaced.
+
+    Raises:
+        ValueError: a piece that the solution does not contain.
+    """
+    text = source(solve)
+    for old, new in edits:
+        if old not in text:
+            raise ValueError(f"{solve.__name__} does not contain {old!r}; quote its source")
+        text = text.replace(old, new)
+    where = f"<a slip in {solve.__name__}: {edits}>"
+    linecache.cache[where] = len(text), None, text.splitlines(keepends=True), where
+    space = dict(namespace(solve))
+    exec(compile(text, where, "exec"), space)
+    return space[solve.__name__]
