@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from resnet_lesson.exercises.base import Exercise, Mistake, is_number, same, shown, unsolved
+from resnet_lesson.exercises.source import slip
 
 # ---------------------------------------------------------------- running statistics
 
@@ -71,32 +72,25 @@ def _which_mix(case, expected, given):
     return "Mix the old mean and the batch's mean with weights 1 − momentum and momentum."
 
 
-def _mixed(mean=lambda x: x.mean((0, 2, 3)), var=lambda x: x.var((0, 2, 3), correction=1),
-           of_mean=lambda m: m, of_var=lambda m: m):
-    """Return a wrong answer: other statistics of the batch, or another weight for them."""
-    def answer(running_mean, running_var, x, momentum=0.1):
-        a, b = of_mean(momentum), of_var(momentum)
-        return (1 - a) * running_mean + a * mean(x), (1 - b) * running_var + b * var(x)
-    return answer
-
-
 UPDATE = Exercise(
     solve=running_update, cases=_batches, oracle=by_the_layer, form=_two_tensors,
     where=_which_statistic, idea=_which_mix,
     mistakes=(
-        Mistake(_mixed(of_mean=lambda m: 1 - m, of_var=lambda m: 1 - m),
+        Mistake(slip(running_update, ("(1 - momentum) *", "momentum *"),
+                     ("+ momentum *", "+ (1 - momentum) *")),
                 "The weights are the wrong way round. In PyTorch momentum is the weight of the "
                 "new batch: keep 1 − momentum of the old mean and add momentum of the batch's."),
-        Mistake(_mixed(of_mean=lambda m: 1, of_var=lambda m: 1),
+        Mistake(slip(running_update, ("(1 - momentum) *", "0 *"), ("+ momentum *", "+ 1 *")),
                 "This is the mean of the batch alone. The running mean moves only a share of the "
                 "way: momentum of the new, 1 − momentum of the old."),
-        Mistake(_mixed(var=lambda x: x.var((0, 2, 3), correction=0)),
+        Mistake(slip(running_update, ("correction=1", "correction=0")),
                 "Your variance divides by n, the number of values in a channel; PyTorch stores "
                 "the one that divides by n − 1. Use x.var(..., correction=1)."),
-        Mistake(_mixed(var=lambda x: x.std((0, 2, 3))),
+        Mistake(slip(running_update, ("x.var", "x.std")),
                 "What you mixed in is the standard deviation; the layer stores the variance, its "
                 "square."),
-        Mistake(_mixed(of_var=lambda m: 1 - m),
+        Mistake(slip(running_update, ("(1 - momentum) * running_var + momentum * var",
+                                      "momentum * running_var + (1 - momentum) * var")),
                 "The variance has its weights the wrong way round: momentum belongs to the new "
                 "batch."),
     ),
@@ -126,10 +120,6 @@ def by_counting(momentum, tolerance):
     return count
 
 
-def _exactly(momentum, tolerance):
-    return math.log(tolerance) / math.log(1 - momentum)
-
-
 BATCHES = Exercise(
     solve=batches_needed, oracle=by_counting,
     cases=lambda draw: [(0.1, 0.01), (0.3, 0.07), (0.01, 0.2), (0.5, 0.001)] + [
@@ -141,12 +131,13 @@ BATCHES = Exercise(
         f"batches; you say {shown(given)}."),
     idea="After k batches (1 − momentum)ᵏ of the start is left: solve for k.",
     mistakes=(
-        Mistake(_exactly, "There are no halves of batches: round up."),
-        Mistake(lambda momentum, tolerance: math.floor(_exactly(momentum, tolerance)),
+        Mistake(slip(batches_needed, ("math.ceil", "")),
+                "There are no halves of batches: round up."),
+        Mistake(slip(batches_needed, ("math.ceil", "math.floor")),
                 "After so many more than the tolerance is left: round up, with math.ceil."),
-        Mistake(lambda momentum, tolerance: round(_exactly(momentum, tolerance)),
+        Mistake(slip(batches_needed, ("math.ceil", "round")),
                 "After so many more than the tolerance is left: round up, with math.ceil."),
-        Mistake(lambda momentum, tolerance: math.ceil(math.log(tolerance) / math.log(momentum)),
+        Mistake(slip(batches_needed, ("1 - momentum", "momentum")),
                 "What is left shrinks by the factor 1 − momentum each time, not by momentum."),
     ),
     hints=("Each batch keeps the share 1 − momentum of what was stored.",
@@ -212,28 +203,6 @@ def _an_output(given, case):
         "convolution the kernel size, stride and padding of the old one.")
 
 
-def _filled(scale, bias):
-    """Return a wrong answer: a convolution with another scale or another bias."""
-    def answer(conv, bn):
-        own = torch.zeros(len(bn.bias)) if conv.bias is None else conv.bias
-        factor = scale(bn)
-        folded = nn.Conv2d(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride,
-                           conv.padding)
-        with torch.no_grad():
-            folded.weight.copy_(conv.weight * factor.view(-1, 1, 1, 1))
-            folded.bias.copy_(bias(own, bn, factor))
-        return folded
-    return answer
-
-
-def _scale(bn):
-    return bn.weight / torch.sqrt(bn.running_var + bn.eps)
-
-
-def _offset(own, bn, factor):
-    return (own - bn.running_mean) * factor + bn.bias
-
-
 FOLD = Exercise(
     solve=fold, cases=_pairs, run=_folded_output, oracle=by_both, form=_an_output,
     where=lambda case, expected, given: (
@@ -242,23 +211,22 @@ FOLD = Exercise(
     idea="Each output channel is multiplied by scale = γ/√(running_var + eps): weight·scale along "
          "dim 0, and the bias becomes (bias − running_mean)·scale + β.",
     mistakes=(
-        Mistake(_filled(lambda bn: bn.weight / bn.running_var.sqrt(), _offset),
+        Mistake(slip(fold, ("bn.running_var + bn.eps", "bn.running_var")),
                 "The eps is missing: divide by √(running_var + eps), not by √running_var."),
-        Mistake(_filled(lambda bn: bn.weight / (bn.running_var + bn.eps), _offset),
+        Mistake(slip(fold, ("torch.sqrt", "")),
                 "You divide by the variance; batch norm divides by its square root."),
-        Mistake(_filled(_scale, lambda own, bn, factor: -bn.running_mean * factor + bn.bias),
+        Mistake(slip(fold, ("bias - bn", "-bn")),
                 "The convolution's own bias got lost: it is shifted and scaled like everything "
                 "else, (bias − running_mean)·scale + β."),
-        Mistake(_filled(_scale, lambda own, bn, factor: own - bn.running_mean * factor + bn.bias),
+        Mistake(slip(fold, ("(bias - bn.running_mean) * scale", "bias - bn.running_mean * scale")),
                 "The convolution's bias passes through the norm too, so it is multiplied by the "
                 "scale: (bias − running_mean)·scale + β."),
-        Mistake(_filled(lambda bn: 1 / torch.sqrt(bn.running_var + bn.eps),
-                        lambda own, bn, factor: (own - bn.running_mean) * factor),
+        Mistake(slip(fold, ("bn.weight / torch", "1 / torch"), ("* scale + bn.bias", "* scale")),
                 "γ and β are missing: the scale is γ/√(running_var + eps), and β is added at the "
                 "end."),
-        Mistake(_filled(_scale, lambda own, bn, factor: (own - bn.running_mean) * factor),
+        Mistake(slip(fold, (" + bn.bias", "")),
                 "β is missing: it is added at the end, after the scale."),
-        Mistake(_filled(lambda bn: torch.ones_like(bn.weight), lambda own, bn, factor: own),
+        Mistake(lambda conv, bn: conv,
                 "This is the convolution alone; put the norm's scale and shift into it."),
     ),
     hints=("In evaluation mode mean and variance are fixed numbers, so batch norm is y = scale·x "

@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from resnet_lesson.exercises.base import Exercise, Mistake, call, is_number, shown, unsolved
+from resnet_lesson.exercises.source import slip
 
 # ---------------------------------------------------------------- the size formula
 
@@ -50,21 +51,22 @@ def _half_windows(case, expected, given):
 SIZE = Exercise(
     solve=size_after, cases=_layers, oracle=torch_size, form=_a_size, idea=_half_windows,
     mistakes=(
-        Mistake(lambda n, k, s, p, d: (n + 2 * p - d * (k - 1) - 1) // s,
+        Mistake(slip(size_after, (" // s + 1", " // s")),
                 "One window fits even before the first step: add 1."),
-        Mistake(lambda n, k, s, p, d: (n + p - d * (k - 1) - 1) // s + 1,
+        Mistake(slip(size_after, ("2 * p", "p")),
                 "Padding is added at both ends, so it counts twice."),
-        Mistake(lambda n, k, s, p, d: (n + 2 * p - k) // s + 1,
+        Mistake(slip(size_after, ("d * (k - 1) + 1", "k")),
                 "With dilation the kernel reaches over d·(k − 1) + 1 cells."),
-        Mistake(lambda n, k, s, p, d: n + 2 * p - d * (k - 1),
+        Mistake(slip(size_after, (" // s", "")),
                 "With stride s only every s-th window is kept: divide by s."),
-        Mistake(lambda n, k, s, p, d: (n + 2 * p - d * k) // s + 1,
+        Mistake(slip(size_after, ("d * (k - 1) + 1", "d * k")),
                 "k weights have k − 1 gaps: the span is d·(k − 1) + 1."),
-        Mistake(lambda n, k, s, p, d: -((d * (k - 1) + 1 - n - 2 * p) // s) + 1,
+        Mistake(slip(size_after, ("(n + 2 * p - span)", "-((span - n - 2 * p)"),
+                     ("s + 1", "s) + 1")),
                 "A window that sticks out does not count: round down."),
-        Mistake(lambda n, k, s, p, d: (n - d * (k - 1) - 1) // s + 1,
+        Mistake(slip(size_after, (" + 2 * p", "")),
                 "The padding is missing: the input is 2·p cells longer."),
-        Mistake(lambda n, k, s, p, d: (n + 2 * p - d * (k - 1) - 1) / s + 1,
+        Mistake(slip(size_after, ("//", "/")),
                 "a size counts cells. Python's // divides and floors in one step."),
     ),
     hints=("How many cells does the kernel reach over, from its first weight to its last? With "

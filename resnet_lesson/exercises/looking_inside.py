@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from resnet_lesson.exercises.base import Exercise, Mistake, is_number, same, shown, unsolved
+from resnet_lesson.exercises.source import slip
 from resnet_lesson.networks import resnet
 
 # ---------------------------------------------------------------- a network without a block
@@ -86,37 +87,6 @@ def _which_block(case, expected, given):
             "still adds its shift.")
 
 
-def _put(make):
-    """Return a wrong answer: it puts something else in the block's place, in a copy."""
-    def answer(model, name):
-        model = copy.deepcopy(model)
-        stage, position = name.split(".")
-        blocks = getattr(model, stage)
-        blocks[int(position)] = make(blocks[int(position)])
-        return model
-    return answer
-
-
-def _without_relu(block):
-    return block.downsample or nn.Identity()
-
-
-def _zero_scale(block):
-    nn.init.zeros_(block.bn2.weight)
-    return block
-
-
-def _next_one(model, name):
-    stage, position = name.split(".")
-    return without_block(model, f"{stage}.{1 - int(position)}")
-
-
-def _without_a_copy(model, name):
-    stage, position = name.split(".")
-    getattr(model, stage)[int(position)] = nn.Identity()
-    return model
-
-
 _A_COPY = ("Your function changed the network that it was given. Work on a copy: "
            "copy.deepcopy(model).")
 
@@ -131,17 +101,20 @@ WITHOUT_BLOCK = Exercise(
         Mistake(lambda model, name: copy.deepcopy(model),
                 "Your network computes the same as before: the block still does its work. Is the "
                 "block that you replaced the one that the network runs?"),
-        Mistake(_put(_without_relu),
+        Mistake(slip(without_block, ("nn.Sequential(block.downsample, nn.ReLU())",
+                                     "block.downsample")),
                 "The projection is left, but not the ReLU after it: the block computes "
                 "relu(branch + shortcut), and the branch is now 0."),
-        Mistake(_put(_zero_scale),
+        Mistake(slip(without_block, ("rest = ", "block.bn2.weight.data.zero_()\n    "
+                                                "rest = block or ")),
                 "Leave the shortcut whole, and take all of the branch away: a norm whose scale is "
                 "0 still adds its shift."),
-        Mistake(_put(lambda block: nn.Identity()),
+        Mistake(slip(without_block, ("if block.downsample is None", "if True")),
                 "This block projects its shortcut, and the next one needs those shapes: leave "
                 "relu(downsample(x)) in its place."),
-        Mistake(_without_a_copy, _A_COPY),
-        Mistake(_next_one, "Positions in a stage count from 0, as in the names."),
+        Mistake(slip(without_block, ("copy.deepcopy(model)", "model")), _A_COPY),
+        Mistake(slip(without_block, ("int(position)", "1 - int(position)")),
+                "Positions in a stage count from 0, as in the names."),
     ),
     hints=("Copy first: model = copy.deepcopy(model). Then replace one entry of the copy.",
            'A stage is an nn.Sequential: stage, position = name.split("."), and then '
@@ -201,14 +174,6 @@ def _over(total):
     return lambda confidence, right, bins=10: total(gaps(confidence, right, bins), bins)
 
 
-def _empty_bins(confidence, right, bins=10):
-    part = (confidence * bins).ceil()
-    errors = [(part == i).float().mean() * (right[part == i].float().mean()
-                                            - confidence[part == i].mean()).abs()
-              for i in range(bins + 1)]   # nothing lies in bin 0
-    return float(sum(errors))
-
-
 CALIBRATION = Exercise(
     solve=expected_calibration_error, cases=_answers, run=_one_number,
     oracle=lambda confidence, right, bins: sum(
@@ -222,8 +187,10 @@ CALIBRATION = Exercise(
     idea="In each bin: the share that is right minus the mean confidence; its absolute value; "
          "times the bin's share of the pictures; add up.",
     mistakes=(
-        Mistake(_empty_bins, "The answer is not a number: the mean of an empty bin is nan. Leave "
-                             "out bins that hold no picture."),
+        Mistake(slip(expected_calibration_error, ("if here.any()", "if True"),
+                     ("range(1", "range(0")),
+                "The answer is not a number: the mean of an empty bin is nan. Leave out bins that "
+                "hold no picture."),
         *(Mistake(_over(total), "Bins that are too sure and bins that are not sure enough cancel "
                                 "here. Take the absolute value of the gap in each bin, before "
                                 "adding up.") for total in (

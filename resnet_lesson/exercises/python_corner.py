@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from resnet_lesson.exercises.base import Exercise, Mistake, unsolved
+from resnet_lesson.exercises.source import slip
 
 # Two of the four look at how a class behaves, step by step; ``run`` tells what was seen first
 # that is not as it should be, and ``same`` compares that.
@@ -62,51 +63,23 @@ def _two_diaries(answer, case):
     return "right", ""
 
 
-class _InTheBody:
-    losses = []
-
-    def note(self, loss):
-        self.losses.append(loss)
-
-
-class _Default:
-    def __init__(self, losses=[]):  # noqa: B006
-        self.losses = losses
-
-    def note(self, loss):
-        self.losses.append(loss)
-
-
-class _Local:
-    def __init__(self):
-        losses = []  # noqa: F841
-
-    def note(self, loss):
-        self.losses.append(loss)
-
-
-class _NoNote:
-    def __init__(self):
-        self.losses = []
-
-
-class _Overwrites(_NoNote):
-    def note(self, loss):
-        self.losses = [loss]
-
-
 DIARY = Exercise(
     solve=MyDiary, cases=lambda draw: [()], look=_a_class, run=_two_diaries, form=_seen,
     same=_same_kind, where=_told,
     mistakes=(
-        Mistake(_InTheBody, "The list stands in the class body and exists once. Move it to "
-                            "__init__, as self.losses = []."),
-        Mistake(_Default, "A default argument such as losses=[] is made once too, when the "
-                          "function is defined. Make the list inside __init__."),
-        Mistake(_Local, "Inside __init__ write self.losses = []; without self. it is a local "
-                        "variable that is gone at once."),
-        Mistake(_NoNote, "It adds a loss to the list: self.losses.append(loss)."),
-        Mistake(_Overwrites, "append adds to the list; = puts another in its place."),
+        Mistake(slip(MyDiary, ("    def __init__(self):\n        self.losses", "    losses")),
+                "The list stands in the class body and exists once. Move it to __init__, as "
+                "self.losses = []."),
+        Mistake(slip(MyDiary, ("(self):", "(self, losses=[]):"), ("= []\n", "= losses\n")),
+                "A default argument such as losses=[] is made once too, when the function is "
+                "defined. Make the list inside __init__."),
+        Mistake(slip(MyDiary, ("self.losses = []", "losses = []")),
+                "Inside __init__ write self.losses = []; without self. it is a local variable "
+                "that is gone at once."),
+        Mistake(slip(MyDiary, ("note", "add")),
+                "It adds a loss to the list: self.losses.append(loss)."),
+        Mistake(slip(MyDiary, ("losses.append(loss)", "losses = [loss]")),
+                "append adds to the list; = puts another in its place."),
     ),
     hints=("What should happen for each new diary, once per object?",
            "__init__ runs once per object, and self is that object.",
@@ -173,50 +146,23 @@ def _a_gain(answer, case):
     return "right", ""
 
 
-def _gain(make=lambda: nn.Parameter(torch.zeros(1)), use=lambda gain, x: gain * x):
-    """Return a wrong class: another number, or another use of it."""
-    class Wrong(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.gain = make()
-
-        def forward(self, x):
-            return use(self.gain, x)
-    return Wrong
-
-
-class _NoSuper(nn.Module):
-    def __init__(self):
-        self.gain = nn.Parameter(torch.zeros(1))
-
-    def forward(self, x):
-        return self.gain * x
-
-
-class _Calls(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.gain = nn.Parameter(torch.zeros(1))
-
-    def __call__(self, x):
-        return self.gain * x
-
-
 GAIN = Exercise(
     solve=Gain, cases=lambda draw: [()], look=_a_module, run=_a_gain, form=_seen,
     same=_same_kind, where=_told,
     mistakes=(
-        Mistake(_NoSuper, "super().__init__() has to come first in __init__, before anything is "
-                          "assigned."),
-        Mistake(_Calls, "Write forward; nn.Module has a __call__ already."),
-        Mistake(_gain(lambda: torch.zeros(1)),
+        Mistake(slip(Gain, ("super().__init__()", "pass")),
+                "super().__init__() has to come first in __init__, before anything is assigned."),
+        Mistake(slip(Gain, ("forward", "__call__")),
+                "Write forward; nn.Module has a __call__ already."),
+        Mistake(slip(Gain, ("nn.Parameter(torch.zeros(1))", "torch.zeros(1)")),
                 "So nothing learns. A plain number or tensor is not seen: wrap it in "
                 "nn.Parameter(torch.zeros(1))."),
-        Mistake(_gain(lambda: nn.Parameter(torch.zeros(4))), "One was asked for."),
-        Mistake(_gain(lambda: nn.Parameter(torch.ones(1))), "So that nothing is added at first."),
-        Mistake(_gain(use=lambda gain, x: gain + x), "Use the parameter itself in forward."),
-        Mistake(_gain(use=lambda gain, x: None), "Return the number times x."),
-        Mistake(_gain(use=lambda gain, x: gain.item() * x),
+        Mistake(slip(Gain, ("zeros(1)", "zeros(4)")), "One was asked for."),
+        Mistake(slip(Gain, ("zeros(1)", "ones(1)")), "So that nothing is added at first."),
+        Mistake(slip(Gain, ("self.gain * x", "self.gain + x")),
+                "Use the parameter itself in forward."),
+        Mistake(slip(Gain, ("return self.gain * x", "pass")), "Return the number times x."),
+        Mistake(slip(Gain, ("self.gain * x", "self.gain.item() * x")),
                 "Use the parameter itself in forward, without .item(), .data or .detach()."),
     ),
     hints=("__init__ makes the number, forward uses it. What comes first in __init__?",
@@ -266,30 +212,16 @@ def _what_was_peeked(case, expected, given):
             f"numbers of shape {tuple(given['output'].shape)}.")
 
 
-def _leaves_hook(net, layer, x):
-    seen = []
-    layer.register_forward_hook(lambda module, inputs, output: seen.append(output))
-    net(x)
-    return seen[0]
-
-
-def _sees_input(net, layer, x):
-    seen = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
-    net(x)
-    handle.remove()
-    return seen[0]
-
-
 PEEK = Exercise(
     solve=peek, cases=_networks, run=_peeked, form=_one_tensor, where=_what_was_peeked,
     idea="Put a hook on layer, then call net(x).",
     mistakes=(
-        Mistake(_leaves_hook, "Keep what register_forward_hook returns, and call .remove() on it."),
+        Mistake(slip(peek, ("handle.remove()", "pass")),
+                "Keep what register_forward_hook returns, and call .remove() on it."),
         Mistake(lambda net, layer, x: net(x),
                 "This is what the whole network puts out. The hook receives (module, inputs, "
                 "output): keep its output."),
-        Mistake(_sees_input,
+        Mistake(slip(peek, ("append(output)", "append(inputs[0])")),
                 "This is what goes in. The hook receives (module, inputs, output)."),
     ),
     hints=("layer.register_forward_hook(f) makes layer call f(module, inputs, output) each time.",
@@ -338,24 +270,17 @@ TOWER = Exercise(
     solve=tower, cases=lambda draw: [(1, draw.randint(2, 5)), (4, 2), (draw.randint(2, 6), 3)],
     run=_layers, form=lambda given, case: None, where=_what_was_built,
     mistakes=(
-        Mistake(lambda depth, width: [layer for _ in range(depth)
-                                      for layer in (nn.Linear(width, width), nn.ReLU())],
+        Mistake(slip(tower, ("nn.Sequential(*layers)", "layers")),
                 "A plain list cannot be called, and no parameters would be found. Put it into "
                 "nn.Sequential, with a star."),
-        Mistake(lambda depth, width: nn.Sequential(
-            *[nn.Linear(width, width), nn.ReLU()] * depth),
+        Mistake(slip(tower, ("range(depth)", "range(1)"), ("*layers", "*layers * depth")),
                 "They share their weights. [layer] * depth repeats the layer; a loop makes new "
                 "ones."),
-        Mistake(lambda depth, width: nn.Sequential(
-            *[nn.Linear(width, width) for _ in range(depth)], nn.ReLU()),
+        Mistake(slip(tower, (", nn.ReLU()", ""), ("*layers", "*layers, nn.ReLU()")),
                 "Each turn of the loop adds both, a linear layer and a ReLU."),
-        Mistake(lambda depth, width: nn.Sequential(
-            *[layer for _ in range(depth - 1)
-              for layer in (nn.Linear(width, width), nn.ReLU())], nn.Linear(width, width)),
+        Mistake(slip(tower, ("*layers", "*layers[:-1]")),
                 "The last one has a ReLU too."),
-        Mistake(lambda depth, width: nn.Sequential(
-            *[layer for i in range(depth)
-              for layer in (nn.Linear(width + i, width + i + 1), nn.ReLU())]),
+        Mistake(slip(tower, ("(width, width)", "(width, width + 1)")),
                 "Both numbers of nn.Linear are the width."),
     ),
     hints=("Start with an empty list and add to it in a loop.",

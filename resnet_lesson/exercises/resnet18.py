@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from resnet_lesson.exercises.base import Exercise, Mistake, is_number, seeded, unsolved
+from resnet_lesson.exercises.source import slip
 from resnet_lesson.networks import mutants
 from resnet_lesson.networks.blocks import BasicBlock
 from resnet_lesson.networks.parity import randomise
@@ -80,22 +81,20 @@ STAGE = Exercise(
         "Use BasicBlock in nn.Sequential." if given.get("shapes") != expected["shapes"]
         else "Are the blocks in order?"),
     mistakes=(
-        Mistake(lambda i, o, blocks, stride: list(make_stage(i, o, blocks, stride)),
+        Mistake(slip(make_stage, ("nn.Sequential(*layers)", "layers")),
                 "Torch registers what is inside only if it is a module. nn.Sequential(*blocks) "
                 "unpacks the list."),
-        Mistake(lambda i, o, blocks, stride: nn.Sequential(
-            BasicBlock(i, o, stride), *[BasicBlock(o, o)] * (blocks - 1)),
+        Mistake(slip(make_stage, ("range(blocks - 1)", "range(1)"),
+                     ("*layers", "layers[0], *layers[1:] * (blocks - 1)")),
                 "[block] * n repeats one object; build a new block each time round the loop."),
-        Mistake(lambda i, o, blocks, stride: make_stage(i, o, blocks + 1, stride),
+        Mistake(slip(make_stage, ("blocks - 1", "blocks")),
                 "Count the first one too."),
-        Mistake(lambda i, o, blocks, stride: nn.Sequential(
-            BasicBlock(i, o, stride), *(BasicBlock(o, o, stride) for _ in range(blocks - 1))),
+        Mistake(slip(make_stage, ("out_channels))", "out_channels, stride))")),
                 "A stage shrinks its maps once, in its first block."),
         Mistake(lambda i, o, blocks, stride: nn.Sequential(
             *(BasicBlock(i, o, 1) for _ in range(blocks - 1)), BasicBlock(o, o, stride)),
                 "A stage shrinks its maps once, in its first block."),
-        Mistake(lambda i, o, blocks, stride: nn.Sequential(
-            BasicBlock(i, o, stride), *(BasicBlock(i, o) for _ in range(blocks - 1))),
+        Mistake(slip(make_stage, ("BasicBlock(out_channels,", "BasicBlock(in_channels,")),
                 "After the first block the maps have out_channels channels."),
         Mistake(lambda i, o, blocks, stride: _Backwards(*make_stage(i, o, blocks, stride)),
                 "Are the blocks in order?"),
@@ -204,27 +203,6 @@ def _tried(answer, case):
     return said if unsolved(said) else bool(said)
 
 
-def _compares(mode="eval", randomised=True, outputs=True, copied=True, compare=torch.allclose):
-    """Return a check that leaves something out."""
-    def answer(ours, theirs):
-        if randomised:
-            randomise(theirs)
-        if copied:
-            ours.load_state_dict(theirs.state_dict())
-        if not outputs:
-            return all(map(torch.equal, ours.state_dict().values(), theirs.state_dict().values()))
-        x = torch.randn(2, 3, 64, 64)
-        getattr(ours, mode)()
-        getattr(theirs, mode)()
-        with torch.no_grad():
-            return compare(ours(x), theirs(x), rtol=1e-4, atol=1e-4)
-    return answer
-
-
-def _itself(ours, theirs):
-    return same_network(theirs, theirs)
-
-
 _WORDS = {
     None: "Your check says that two equal networks differ.",
     mutants.forget_last_relu: "Your check passes a wrong network: the ReLU after each addition is "
@@ -242,15 +220,16 @@ SAME_NETWORK = Exercise(
     oracle=lambda trap: trap is None, where=lambda case, expected, given: _WORDS[case[0]],
     idea="Compare the logits of both networks on the same random pictures.",
     mistakes=(
-        Mistake(_compares(copied=False),
+        Mistake(slip(same_network, ("ours.load_state_dict(theirs.state_dict())", "pass")),
                 "Copy the weights first, and compare with a tolerance: torch.allclose."),
-        Mistake(_compares(mode="train"),
+        Mistake(slip(same_network, (".eval()", ".train()")),
                 "In training mode both do that; call eval() on both networks first."),
-        Mistake(_compares(randomised=False),
+        Mistake(slip(same_network, ("randomise(theirs)", "pass")),
                 "A fresh running mean is zero, which hides that; call randomise(theirs) before you "
                 "copy the weights."),
-        Mistake(_compares(outputs=False), _LOGITS),
-        Mistake(_itself, _LOGITS),
+        Mistake(slip(same_network, ("ours(x), theirs(x)", "ours.fc.weight, theirs.fc.weight")),
+                _LOGITS),
+        Mistake(slip(same_network, ("ours(x)", "theirs(x)")), _LOGITS),
     ),
     hints=("Give theirs random statistics: randomise(theirs). Then copy its whole state_dict.",
            "Put both networks into evaluation mode before you feed them.",

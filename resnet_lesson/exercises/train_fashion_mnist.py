@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from resnet_lesson.exercises.base import NOT_SOLVED, Exercise, Mistake, same, unsolved
+from resnet_lesson.exercises.source import slip
 
 
 def train_step(model, optimizer, X, y):
@@ -80,23 +81,6 @@ def _which_line(case, expected, given):
             "section One step, by hand.")
 
 
-def _step(loss=F.cross_entropy, zero=True, backward=True, update=True, late=False,
-          back=lambda loss: loss.item()):
-    """Return a step with one thing wrong."""
-    def answer(model, optimizer, X, y):
-        value = loss(model(X), y)
-        if zero:
-            optimizer.zero_grad()
-        if backward:
-            value.backward()
-        if late:
-            optimizer.zero_grad()
-        if update:
-            optimizer.step()
-        return back(value)
-    return answer
-
-
 _NOTHING = ("backward() computes the gradients, then optimizer.step() uses them; is one of the two "
             "missing, or are the gradients zeroed between them?")
 
@@ -104,22 +88,23 @@ TRAIN_STEP = Exercise(
     solve=train_step, cases=_settings, run=_two_steps, same=_equal, form=_the_loss,
     where=_what_came, idea=_which_line, changes=True, part="train_step",
     mistakes=(
-        Mistake(_step(backward=False), _NOTHING),
-        Mistake(_step(update=False), _NOTHING),
-        Mistake(_step(late=True), _NOTHING),
-        Mistake(_step(zero=False),
+        Mistake(slip(train_step, ("loss.backward()", "pass")), _NOTHING),
+        Mistake(slip(train_step, ("optimizer.step()", "pass")), _NOTHING),
+        Mistake(slip(train_step, ("loss.backward()", "loss.backward(); optimizer.zero_grad()")),
+                _NOTHING),
+        Mistake(slip(train_step, ("optimizer.zero_grad()", "pass")),
                 "The gradient of the first batch was still there and was added. Zero the "
                 "gradients once per step."),
-        Mistake(_step(loss=lambda logits, y: F.cross_entropy(logits.softmax(1), y)),
+        Mistake(slip(train_step, ("model(X)", "model(X).softmax(1)")),
                 "cross_entropy takes logits and computes the softmax itself. You gave it "
                 "probabilities."),
-        Mistake(_step(loss=lambda logits, y: -F.cross_entropy(logits, y)),
+        Mistake(slip(train_step, ("loss = F", "loss = -F")),
                 "The weights moved uphill: the loss has the wrong sign."),
-        Mistake(_step(loss=lambda logits, y: F.cross_entropy(logits, y, reduction="sum")),
+        Mistake(slip(train_step, ("logits, y)", 'logits, y, reduction="sum")')),
                 "Use the mean loss over the batch, and take one step."),
-        Mistake(_step(back=lambda loss: None),
+        Mistake(slip(train_step, ("return loss.item()", "pass")),
                 "Now return the loss, as a number: loss.item()."),
-        Mistake(_step(back=lambda loss: loss),
+        Mistake(slip(train_step, ("loss.item()", "loss")),
                 "The loss is right too, but you return a tensor, which keeps the whole graph of "
                 "the step in memory. Return loss.item()."),
     ),

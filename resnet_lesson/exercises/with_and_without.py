@@ -3,9 +3,8 @@
 import math
 import statistics
 
-from scipy import special
-
 from resnet_lesson.exercises.base import Exercise, Mistake, is_number, same
+from resnet_lesson.exercises.source import slip
 from resnet_lesson.findings.intervals import quantile
 
 # ---------------------------------------------------------------- confounds
@@ -67,21 +66,15 @@ CONFOUNDS = Exercise(
         "Look at every setting before you return, not only at the first that differs."
         if given < expected else "Compare the value of each name in both runs."),
     mistakes=(
-        Mistake(lambda plain, residual: confounds(plain, residual) | {"arm"},
+        Mistake(slip(confounds, (' - {"arm"}', "")),
                 "The arm is what the experiment asks about, so it must differ; a confound is "
                 "whatever differs besides."),
-        Mistake(lambda plain, residual: (set(plain) & set(residual)) - {"arm"} - confounds(
-            plain, residual),
+        Mistake(slip(confounds, ("!=", "==")),
                 "These are the settings in which the two runs agree. Confounds are those in which "
                 "they do not."),
-        *(Mistake(wrong, "What only one of the two runs sets is a difference too: fixed for one "
-                         "arm, it is left to chance for the other.") for wrong in (
-            lambda plain, residual: {name for name in (set(plain) & set(residual)) - {"arm"}
-                                     if plain[name] != residual[name]},
-            lambda plain, residual: {name for name in (set(plain) | set(residual)) - {"arm"}
-                                     if plain.get(name) != residual.get(name)},
-            lambda plain, residual: {name for name in set(plain) - {"arm"}
-                                     if plain[name] != residual.get(name, object())})),
+        *(Mistake(slip(confounds, edit), "What only one of the two runs sets is a difference too: "
+                                         "fixed for one arm, it is left to chance for the other.")
+          for edit in ((" | ", " & "), (", missing)", ")"), (" | set(residual)", ""))),
         Mistake(lambda plain, residual: set(sorted(confounds(plain, residual))[:1]),
                 "Look at every setting before you return, not only at the first that differs."),
     ),
@@ -146,16 +139,6 @@ def _idea(case, expected, given):
             "square root of n.")
 
 
-def _wide(t=quantile, spread=statistics.stdev, root=math.sqrt):
-    """Return a wrong answer: another number of standard errors, spread or divisor."""
-    def answer(plain, residual):
-        differences = [p - r for p, r in zip(plain, residual, strict=True)]
-        n, mean = len(differences), statistics.fmean(differences)
-        half = t(n) * spread(differences) / root(n)
-        return mean - half, mean, mean + half
-    return answer
-
-
 def _unpaired(t):
     """Return a wrong answer: the arms as if they had nothing in common."""
     def answer(plain, residual):
@@ -185,19 +168,18 @@ PAIRED_INTERVAL = Exercise(
                 "The right three numbers in another order: expected (low, mean, high)."),
         *(Mistake(_unpaired(t), _TWO_ARMS) for t in (
             quantile, lambda n: quantile(2 * n - 1), lambda n: 1.96)),
-        *(Mistake(_wide(t), _NORMAL) for t in (lambda n: 1.96, lambda n: 2)),
-        Mistake(_wide(spread=statistics.pstdev),
+        *(Mistake(slip(paired_interval, ("quantile(n)", t)), _NORMAL) for t in ("1.96", "2")),
+        Mistake(slip(paired_interval, ("stdev", "pstdev")),
                 "The standard deviation divides by n; for a sample it divides by n − 1 "
                 "(statistics.stdev)."),
-        Mistake(_wide(root=lambda n: 1),
+        Mistake(slip(paired_interval, (" / math.sqrt(n)", "")),
                 "You have the spread of single seeds. The mean of n seeds is surer than one of "
                 "them: divide by the square root of n."),
-        Mistake(_wide(t=lambda n: 1),
+        Mistake(slip(paired_interval, ("quantile(n) * ", "")),
                 "This is one standard error to either side. A 95 % interval reaches further: "
                 "quantile(n) of them."),
-        *(Mistake(_wide(t), _ONE_SIDED) for t in (
-            lambda n: special.stdtrit(n - 1, 0.95), lambda n: special.stdtrit(n, 0.975),
-            lambda n: special.stdtrit(n, 0.95), lambda n: special.stdtrit(n - 2, 0.975))),
+        *(Mistake(slip(paired_interval, ("quantile(n)", f"quantile({t})")), _ONE_SIDED)
+          for t in ("n, 0.9", "n + 1", "n + 1, 0.9", "n - 1")),
     ),
     hints=("First one difference per seed: plain − residual.",
            "Then their mean, and their standard deviation with statistics.stdev.",
