@@ -2,13 +2,15 @@
 
 import ast
 import builtins
-import importlib
 import inspect
 import linecache
 import symtable
+import sys
 import textwrap
 import types
 
+OWN = ("__main__", "__mp_main__", "my_resnet")   # where the reader's own things live
+PLAIN = (bool, int, float, complex, str, bytes, type(None))
 ALIASES = {"torch.nn": "from torch import nn", "torch.nn.functional":
            "from torch.nn import functional as F", "numpy": "import numpy as np"}
 
@@ -19,28 +21,33 @@ def source(thing):
     Raises:
         ValueError: there is none, as for what was made by ``exec`` or a lambda.
     """
-    code = code_of(thing)
+    code, name = code_of(thing), getattr(thing, "__name__", repr(thing))
     if code is None or code.co_name == "<lambda>":
-        raise ValueError(f"{getattr(thing, '__name__', thing)!r} has no source of its own; write "
-                         "it with def or class in a cell")
+        raise ValueError(f"{name!r} has no source of its own; write it with def or class in a "
+                         "cell that begins without %%")
     text = "".join(linecache.getlines(code.co_filename))
-    for node in ast.walk(ast.parse(text)) if text else ():
-        if getattr(node, "name", None) == thing.__name__ and (
-                node.lineno <= code.co_firstlineno <= node.end_lineno
-                or node.decorator_list and node.decorator_list[0].lineno <= code.co_firstlineno):
+    for node in ast.walk(ast.parse(text)):
+        if getattr(node, "name", None) == name and hasattr(node, "decorator_list"):
             first = min([node.lineno, *(line.lineno for line in node.decorator_list)])
-            lines = text.splitlines()[first - 1:node.end_lineno]
-            return textwrap.dedent("\n".join(lines)) + "\n"
-    raise ValueError(f"the source of {thing.__name__} cannot be found; run its cell again")
+            if first <= code.co_firstlineno <= node.end_lineno:
+                lines = text.split("\n")[first - 1:node.end_lineno]
+                return textwrap.dedent("\n".join(lines)) + "\n"
+    raise ValueError(f"the source of {name} cannot be found; run its cell again")
+
+
+def functions(thing):
+    """Return a function, or those that a class's source defines, without what wraps them."""
+    members = vars(thing).values() if inspect.isclass(thing) else [thing]
+    members = [inspect.unwrap(getattr(member, "fget", None) or getattr(member, "__func__", member))
+               for member in members]
+    return [member for member in members if isinstance(member, types.FunctionType)
+            and member.__module__ == thing.__module__
+            and linecache.getlines(member.__code__.co_filename)]
 
 
 def code_of(thing):
     """Return the code of a function, or of a method that a class defines; ``None`` without one."""
-    if inspect.isclass(thing):
-        methods = [value for value in vars(thing).values() if isinstance(value, types.FunctionType)
-                   and value.__qualname__.startswith(thing.__qualname__)]
-        return methods[0].__code__ if methods else None
-    return getattr(thing, "__code__", None)
+    return next((function.__code__ for function in functions(thing)), None)
 
 
 def names(text):
@@ -68,30 +75,29 @@ def import_line(name, value):
         if package and last == name:
             return f"from {package} import {name}"
         return f"import {where} as {name}"
-    where = getattr(value, "__module__", None)
-    if not isinstance(where, str) or where == "__main__":
+    theirs, origin = getattr(value, "__name__", name), getattr(value, "__module__", None) or ""
+    if isinstance(value, PLAIN) or origin in OWN:
         return None
-    try:
-        if getattr(importlib.import_module(where), name, None) is value:
-            return f"from {where} import {name}"
-    except ImportError:
-        pass
-    return None
+    homes = [where for where, module in list(sys.modules.items())
+             if isinstance(module, types.ModuleType) and vars(module).get(theirs) is value
+             and where not in OWN]
+    homes = [where for where in homes if f"{origin}.".startswith(f"{where}.")] or homes
+    if not homes:
+        return None
+    home = min(homes, key=lambda where: (where.count("."), where.startswith("_"), where))
+    return f"from {home} import {theirs}" + ("" if theirs == name else f" as {name}")
 
 
 def imports(thing):
     """Return the import lines that the source of a function or class needs, sorted."""
-    code, known = code_of(thing), namespace(thing)
-    lines = [import_line(name, known[name]) for name in names(source(thing)) if name in known]
-    return sorted({line for line in lines if line}) if code else []
+    used, known = names(source(thing)), namespace(thing)
+    lines = [import_line(name, known[name]) for name in used if name in known]
+    return sorted({line for line in lines if line})
 
 
 def namespace(thing):
     """Return the global names that a function or a class sees."""
-    if inspect.isclass(thing):
-        thing = next(value for value in vars(thing).values()
-                     if isinstance(value, types.FunctionType))
-    return thing.__globals__
+    return functions(thing)[0].__globals__
 
 
 def slip(solve, *edits):

@@ -5,7 +5,7 @@ import re
 
 import ipywidgets as widgets
 
-from resnet_lesson import figures
+from resnet_lesson import figures, reader
 from resnet_lesson.panels.base import LOOKS, WIDGET_VIEW
 
 
@@ -39,7 +39,11 @@ class Prediction(widgets.VBox):
         self.measured, self.evidence = None, ""
         self._radio = widgets.RadioButtons(options=options, value=None, tooltip=question,
                                            layout=widgets.Layout(width="auto"))
-        self._radio.observe(lambda change: self._tell(), names="value")
+        earlier = reader.read()["predictions"].get(question, {})
+        if earlier.get("choice") in options:
+            self.choice = earlier["choice"]
+            self.measured = earlier["outcome"] if earlier["outcome"] in options else None
+        self._radio.observe(lambda change: self._keep(), names="value")
         self._words = widgets.HTML()
         super().__init__([
             widgets.HTML(f'{LOOKS}<p style="font-size:16px;font-weight:bold;margin:4px 0">'
@@ -73,7 +77,7 @@ class Prediction(widgets.VBox):
             raise ValueError(f"measured must be one of {', '.join(self.options)}; "
                              f"got {measured!r}")
         self.measured, self.evidence = measured, evidence
-        self._tell()
+        self._keep()
         return self
 
     @property
@@ -86,6 +90,12 @@ class Prediction(widgets.VBox):
                    "Your prediction holds. " if self.choice == self.measured else
                    f"You predicted “{self.choice}”. ")
         return f"{verdict}Measured: {self.measured}. {self.evidence}".rstrip()
+
+    def _keep(self):
+        """Remember the choice beyond a restart, and what was measured."""
+        if self.choice is not None:
+            reader.prediction(self.question, self.choice, self.measured)
+        self._tell()
 
     def _tell(self):
         asked, known = self.choice is not None, self.measured is not None

@@ -8,6 +8,7 @@ intermediate states of progress bars. With names as arguments, only those notebo
 
 import argparse
 import hashlib
+import os
 import sys
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def publish(path, timeout=900):
         notebook, timeout=timeout, kernel_name="python3", store_widget_state=False,
         resources={"metadata": {"path": str(path.parent)}})
     try:
-        client.execute()
+        client.execute(env={**os.environ, "RESNET_LESSON_READER": "nobody"})  # see reader.place
     except (nbclient.exceptions.CellControlSignal, RuntimeError) as error:
         raise ValueError(f"{path.name} failed; it is left as it was.\n{error}") from None
     normalise(notebook)
