@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from resnet_lesson import reader
 from resnet_lesson.exercises.guard import guarded
 from resnet_lesson.exercises.source import imports, source
 
@@ -129,8 +130,16 @@ class Exercise:
         """Return a ``Verdict`` on the answer. Never raises, whatever the answer is or does.
 
         The random cases come from the seed; the reader's own random numbers go on undisturbed.
+        What came of it is noted in the reader's record, and an accepted part of the network is
+        kept in the reader's file, see ``reader`` and ``mine``.
         """
-        return self.judge(answer, seed)
+        from resnet_lesson.exercises import mine   # it knows all exercises, so it comes later
+        verdict = self.judge(answer, seed)
+        told = verdict.words if verdict.mistake is None else self.mistakes[verdict.mistake].words
+        reader.verdict(self.key, verdict.right, told[:60])
+        if verdict.right and self.part:
+            verdict.words = f"{verdict.words} {mine.keep(self, answer)}".strip()
+        return verdict
 
     def judge(self, answer, seed=0):
         """Return the ``Verdict``, and keep nothing of it."""

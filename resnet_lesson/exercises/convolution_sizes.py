@@ -50,6 +50,7 @@ def _half_windows(case, expected, given):
 
 SIZE = Exercise(
     solve=size_after, cases=_layers, oracle=torch_size, form=_a_size, idea=_half_windows,
+    part="output_size",
     mistakes=(
         Mistake(slip(size_after, (" // s + 1", " // s")),
                 "One window fits even before the first step: add 1."),
