@@ -60,3 +60,14 @@ def duration(seconds):
     if seconds < 90 * 60:
         return f"{seconds / 60:.0f} minutes"
     return f"{seconds / 3600:.1f} hours"
+
+
+def fixed(value, digits):
+    """Return a number with so many digits, a real minus sign, and no minus before zero."""
+    words = f"{value:.{digits}f}"
+    return words.strip("-") if float(words) == 0 else words.replace("-", "−")
+
+
+def count(number, noun):
+    """Return a number with its noun: 1 epoch, 2,000 epochs."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from resnet_lesson.words import duration, listed, short, signed, whole
+from resnet_lesson.words import count, duration, fixed, listed, short, signed, whole
 
 
 @pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), torch.tensor(3)])
@@ -44,3 +44,9 @@ def test_differences_carry_their_sign_and_lists_end_with_and():
     assert [signed(value) for value in (0.1234, -0.1, 0)] == ["+0.123", "−0.100", "+0.000"]
     assert [listed([8, 20, 32][:count]) for count in range(4)] == ["", "8", "8 and 20",
                                                                    "8, 20 and 32"]
+
+
+def test_numbers_have_a_real_minus_and_nouns_their_s():
+    assert [fixed(value, 2) for value in (-1.5, 0.004, -0.004, np.float32(2))] == [
+        "−1.50", "0.00", "0.00", "2.00"]
+    assert (count(1, "epoch"), count(2000, "step")) == ("1 epoch", "2,000 steps")

@@ -133,7 +133,7 @@ class Exercise:
         What came of it is noted in the reader's record, and an accepted part of the network is
         kept in the reader's file, see ``reader`` and ``mine``.
         """
-        from resnet_lesson.exercises import mine   # it knows all exercises, so it comes later
+        from resnet_lesson.exercises import mine  # it knows all exercises, so it comes later
         verdict = self.judge(answer, seed)
         told = verdict.words if verdict.mistake is None else self.mistakes[verdict.mistake].words
         reader.verdict(self.key, verdict.right, told[:60])

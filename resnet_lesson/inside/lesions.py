@@ -24,6 +24,7 @@ from typing import NamedTuple
 import torch
 
 from resnet_lesson.networks.modes import evaluating
+from resnet_lesson.words import whole
 
 
 class Step(NamedTuple):
@@ -45,12 +46,13 @@ def obstacle(model, name):
     block = dict(model.blocks())[name]
     if block.residual or passes_input_on(block):
         return ""
-    changes = " and ".join(
-        [f"turns {block.in_channels} channels into {block.out_channels}"]
-        * (block.in_channels != block.out_channels)
-        + [f"has stride {block.stride}"] * (block.stride != 1))
-    return (f"{name} {changes}, and a plain block has no shortcut that could do this in its "
-            "place, so it cannot be switched off")
+    changes = []
+    if block.in_channels != block.out_channels:
+        changes.append(f"turns {block.in_channels} channels into {block.out_channels}")
+    if block.stride != 1:
+        changes.append(f"has stride {block.stride}")
+    return (f"{name} {' and '.join(changes)}, and a plain block has no shortcut that could do "
+            "this in its place, so it cannot be switched off")
 
 
 def removable(*models):
@@ -59,24 +61,17 @@ def removable(*models):
             if all(passes_input_on(dict(model.blocks())[name]) for model in models)]
 
 
-def same_shape(model, first, second):
-    """Return whether two blocks of a network can stand in each other's place."""
-    one, other = (dict(model.blocks())[name] for name in (first, second))
-    return all(getattr(one, key) == getattr(other, key)
-               for key in ("in_channels", "out_channels", "stride"))
-
-
 def swappable(model):
-    """Return all pairs of names of blocks that can be swapped, from input to output."""
-    names = [name for name, _ in model.blocks()]
-    return [pair for pair in itertools.combinations(names, 2) if same_shape(model, *pair)]
+    """Return all pairs of names of blocks that can stand in each other's place."""
+    return [(first, second) for (first, one), (second, other)
+            in itertools.combinations(model.blocks(), 2) if _shape(one) == _shape(other)]
 
 
 def route(model, off=(), swap=()):
     """Return which blocks a picture goes through, in order, as a tuple of ``Step``.
 
     Args:
-        model: a ``models.ResNet``.
+        model: a ``resnet.ResNet``.
         off: names of the blocks to switch off, as in the state_dict. One that passes its input
             on is not on the route at all; of a projecting one the shortcut is.
         swap: two names of blocks that change places (before anything is switched off).
@@ -96,7 +91,7 @@ def route(model, off=(), swap=()):
         if name not in blocks:
             raise ValueError(f"there is no block {name!r}; the blocks are {', '.join(names)}")
     if swap:
-        _exchange(model, names, swap)
+        _exchange(blocks, names, swap)
     for name in off:
         if trouble := obstacle(model, name):
             raise ValueError(trouble)
@@ -104,15 +99,20 @@ def route(model, off=(), swap=()):
                  if name not in off or not passes_input_on(blocks[name]))
 
 
-def _exchange(model, names, swap):
+def _shape(block):
+    """Return what a block does to shapes, in words; equal words, equal shapes."""
+    words = f"takes {block.in_channels} channels and gives {block.out_channels}"
+    return words if block.stride == 1 else f"{words} with stride {block.stride}"
+
+
+def _exchange(blocks, names, swap):
     if len(swap) != 2 or swap[0] == swap[1]:
         raise ValueError("a swap needs two different blocks, got "
                          f"{' and '.join(map(repr, swap))}")
-    if not same_shape(model, *swap):
-        shapes = [f"{name} takes {block.in_channels} channels and gives {block.out_channels}"
-                  + f" with stride {block.stride}" * (block.stride != 1)
-                  for name, block in model.blocks() if name in swap]
-        raise ValueError(f"only blocks of one shape can be swapped: {', '.join(shapes)}")
+    shapes = {name: _shape(blocks[name]) for name in names if name in swap}
+    if len(set(shapes.values())) > 1:
+        raise ValueError("only blocks of one shape can be swapped: "
+                         + ", ".join(f"{name} {shape}" for name, shape in shapes.items()))
     i, j = map(names.index, swap)
     names[i], names[j] = names[j], names[i]
 
@@ -120,27 +120,21 @@ def _exchange(model, names, swap):
 def deletions(names, draws, seed=0):
     """Return which blocks to delete together: ``{number: [set of names, …]}`` from 0 to all.
 
-    Where there are at most ``draws`` ways to choose that many blocks, each is taken once;
+    Where there are at most ``draws`` ways to choose that many of the names, each is taken once;
     otherwise ``draws`` different ones are drawn, the same for the same seed.
 
-    Args:
-        names: blocks to choose from.
-        draws: how many sets of each size, at the most.
-        seed: of the draws.
-
     Raises:
-        ValueError: ``draws`` below 1.
+        ValueError: ``draws`` is no whole number above 0.
     """
-    if draws < 1:
-        raise ValueError(f"draws must be at least 1, got {draws}")
+    draws = whole(draws, "draws")
     names, chance, sets = list(names), random.Random(seed), {}
     for count in range(len(names) + 1):
         if math.comb(len(names), count) <= draws:
-            sets[count] = [frozenset(some) for some in itertools.combinations(names, count)]
-            continue
-        drawn = {}  # a dict keeps the order of the draws
-        while len(drawn) < draws:
-            drawn[frozenset(chance.sample(names, count))] = None
+            drawn = dict.fromkeys(map(frozenset, itertools.combinations(names, count)))
+        else:
+            drawn = {}  # a dict keeps the order of the draws
+            while len(drawn) < draws:
+                drawn[frozenset(chance.sample(names, count))] = None
         sets[count] = list(drawn)
     return sets
 
@@ -148,17 +142,20 @@ def deletions(names, draws, seed=0):
 class Evaluator:
     """A network and pictures to measure lesions on, with a memory for what was computed before.
 
-    The maps after every block are kept, by the route that led there, up to ``memory`` bytes; so
-    a lesion costs only the blocks behind the first one that is new. Logits are kept for every
-    route. The network itself is copied and never changed.
+    The maps after every block are kept, by the route that led there; so a lesion costs only the
+    blocks behind the first one that is new. Logits are kept for every route. The network is
+    copied, evaluated in evaluation mode and never changed.
 
     Args:
-        model: a ``models.ResNet``, residual or plain; it is evaluated in evaluation mode.
+        model: a ``resnet.ResNet``, residual or plain.
         split: labelled pictures.
         memory: bytes of maps to keep. For 1,000 pictures of 28×28 in the network of this lesson
             the default holds every way through the first stage and the intact rest.
         chunk: pictures that go through a block together; a few hundred stay in the processor's
             own memory, which is faster than all at once.
+
+    Attributes:
+        used: bytes of maps that are kept now.
 
     Raises:
         ValueError: a model without blocks, or an empty split.
@@ -170,7 +167,7 @@ class Evaluator:
             raise ValueError(f"the {split.name} split is empty; there is nothing to evaluate")
         self.model = copy.deepcopy(model).to(memory_format=torch.channels_last)
         self.split, self.memory, self.chunk = split, memory, chunk
-        self._maps, self._bytes, self._logits = OrderedDict(), 0, {}
+        self._maps, self._logits, self.used = OrderedDict(), {}, 0
 
     @property
     def names(self):
@@ -186,22 +183,6 @@ class Evaluator:
                 self._logits[way] = torch.cat([self._head(part) for part in maps])
         return self._logits[way].clone()  # not in inference mode: an ordinary tensor
 
-    def advance(self, off=(), swap=()):
-        """Send the pictures through one block more of a lesion; return whether it is measured.
-
-        Called until it returns true, it does the work of ``logits`` in small pieces. Once more
-        after that, it makes the maps of this lesion the last to be forgotten.
-        """
-        way = route(self.model, off, swap)
-        done = self._known(way)
-        if way in self._logits or done == len(way):
-            self.logits(off, swap)
-            self._refresh(way)
-            return True
-        with torch.inference_mode(), evaluating(self.model):
-            self._walk(way[:done + 1])
-        return False
-
     def right(self, off=(), swap=()):
         """Return how many pictures are classified correctly; arguments as in ``route``."""
         answers = self.logits(off, swap).argmax(1)
@@ -211,48 +192,26 @@ class Evaluator:
         """Return the share of pictures classified correctly; arguments as in ``route``."""
         return self.right(off, swap) / len(self.split)
 
-    def warm(self):
-        """Compute what most lesions start from: every way through the first stage."""
-        stage = self.model.stages[0]
-        first = [name for name in self.names if name.startswith(f"{stage}.")
-                 and not obstacle(self.model, name)]
-        ways = sorted({route(self.model, off) for count in range(len(first) + 1)
-                       for off in itertools.combinations(first, count)})
-        with torch.inference_mode(), evaluating(self.model):
-            for way in ways:
-                self._walk(tuple(step for step in way if step.name.startswith(f"{stage}.")))
-        self.logits()
-
-    def _known(self, way):
-        """Return after how many blocks of a route the maps are kept; -1: not even the stem's."""
-        return next((n for n in range(len(way), -1, -1) if way[:n] in self._maps), -1)
-
     def _walk(self, way):
         """Return the maps after a route, in chunks, from the longest part of it that is kept."""
-        done = self._known(way)
-        if done < 0:
-            done, maps = 0, [self._stem(self.split.pixels(part)) for part in
-                             torch.arange(len(self.split)).split(self.chunk)]
-            self._keep((), maps)
-        maps = self._maps[way[:done]]
-        self._refresh(way[:done])
-        blocks = dict(self.model.blocks())
-        for n in range(done, len(way)):
+        if () not in self._maps:
+            self._keep((), [self._stem(self.split.pixels(part)) for part in
+                            torch.arange(len(self.split)).split(self.chunk)])
+        kept = [n for n in range(len(way), -1, -1) if way[:n] in self._maps]
+        for n in kept:  # what most ways begin with is forgotten last
+            self._maps.move_to_end(way[:n])
+        maps, blocks = self._maps[way[:kept[0]]], dict(self.model.blocks())
+        for n in range(kept[0], len(way)):
             maps = [_through(blocks[way[n].name], way[n].whole, part) for part in maps]
             self._keep(way[:n + 1], maps)
         return maps
 
-    def _refresh(self, way):
-        for n in range(len(way), -1, -1):  # what most ways begin with is forgotten last
-            if way[:n] in self._maps:
-                self._maps.move_to_end(way[:n])
-
     def _keep(self, way, maps):
         self._maps[way] = maps
-        self._bytes += _size(maps)
-        while self._bytes > self.memory and len(self._maps) > 1:
+        self.used += _size(maps)
+        while self.used > self.memory and len(self._maps) > 1:
             _, old = self._maps.popitem(last=False)
-            self._bytes -= _size(old)
+            self.used -= _size(old)
 
     def _stem(self, x):
         model, x = self.model, x.contiguous(memory_format=torch.channels_last)

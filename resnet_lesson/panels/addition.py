@@ -1,13 +1,14 @@
 """Panel *will it add up?*: both paths of a residual block with their shapes, and the verdict."""
 
-import html
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import ipywidgets as widgets
 
 from resnet_lesson.figures import AMBER, BLUE, GREEN, GREY, ORANGE, SKY
 from resnet_lesson.networks.convolution import output_size
-from resnet_lesson.panels.base import DrawingPanel, svg
+from resnet_lesson.panels.base import DrawingPanel
+from resnet_lesson.panels.svg import box, element, line, svg, text
+from resnet_lesson.words import count
 
 NONE, IDENTITY = "none", "identity"
 PROJECTION, FORGOTTEN = "1×1 convolution", "1×1, stride forgotten"
@@ -18,29 +19,20 @@ OTHER_SIZES = (5, 6, 9, 13, 20, 35)  # where equal shapes have to stay equal
 COLORS = {"equal": GREEN, "broadcast": AMBER, "refused": ORANGE, "no window": ORANGE, NONE: GREY}
 
 
-@dataclass(frozen=True)
-class Addition:
+class Addition(NamedTuple):
     """What becomes of one picture on both paths of a block.
 
-    Attributes:
-        branch: shapes (channels, size, size) along the branch: input, after the first and after
-            the second convolution; it ends early where no window fits.
-        shortcut: the shape that the shortcut gives, or ``None`` without one.
-        verdict: ``"equal"`` (it adds), ``"broadcast"`` (torch adds, but copies values to make
-            the shapes fit), ``"refused"`` (torch raises), ``"no window"`` (the branch ends
-            early, torch raises there) or ``"none"`` (there is nothing to add).
-        result: shape of the sum, as torch gives it; ``None`` where it raises.
-        by_accident: the shapes are equal for this size, but not for others.
-        repair: values of controls that make the shapes equal, fewest changes first; empty where
-            nothing needs mending.
+    The verdict is ``"equal"`` (it adds), ``"broadcast"`` (torch adds, but copies values to make the
+    shapes fit), ``"refused"`` (torch raises), ``"no window"`` (the branch ends early, torch raises
+    there) or ``"none"`` (there is nothing to add). Shapes are (channels, size, size).
     """
 
-    branch: tuple
-    shortcut: tuple | None
+    branch: tuple  # shapes at the input and after each convolution, as far as a window fits
+    shortcut: tuple | None  # the shape that the shortcut gives
     verdict: str
-    result: tuple | None
-    by_accident: bool
-    repair: dict
+    result: tuple | None  # shape of the sum, as torch gives it; None where it raises
+    by_accident: bool  # the shapes are equal for this size, but not for others
+    repair: dict  # values of controls that make the shapes equal, fewest changes first
 
 
 def paths(size, in_channels, out_channels, stride, padding, shortcut):
@@ -82,17 +74,7 @@ class AdditionPanel(DrawingPanel):
     title = "Will it add up?"
     size = (9.6, 4.2)
 
-    def __init__(self, **start):
-        super().__init__(**start)
-        self._mend = widgets.Button(description="Mend it", icon="wrench",
-                                    tooltip="Apply the repair that the sentence suggests")
-        self._mend.on_click(lambda _: self.mend())
-        row = next(child for child in self.children if isinstance(child, widgets.HBox))
-        row.children = (*row.children, self._mend)
-        self._mend.disabled = not self.result.repair
-
     def make_controls(self):
-        """Return the six controls."""
         def slider(options, value, name):
             return widgets.SelectionSlider(options=options, value=value, description=name)
 
@@ -106,11 +88,15 @@ class AdditionPanel(DrawingPanel):
                                          description="shortcut"),
         }
 
+    def more_buttons(self):
+        mend = widgets.Button(description="Mend it", icon="wrench",
+                              tooltip="Apply the repair that the sentence suggests")
+        mend.on_click(lambda _: self.mend())
+        return {"mend": mend}
+
     def update(self):
-        """Compute, draw and describe the current state."""
         super().update()
-        if hasattr(self, "_mend"):
-            self._mend.disabled = not self.result.repair
+        self.buttons["mend"].disabled = not self.result.repair
 
     def mend(self):
         """Apply the suggested repair, if there is one."""
@@ -138,58 +124,30 @@ class AdditionPanel(DrawingPanel):
         return Addition(branch, shortcut, verdict, result, by_accident, repair)
 
     def describe(self, result, values):
-        """Return verdict, fault and repair as sentences."""
         return " ".join(filter(None, (_verdict(result, values), _fault(result, values),
                                       _advice(result, values))))
 
     def render(self, result, values):
-        """Return both paths as SVG: branch below, shortcut above, sum to the right."""
         end = result.branch[-1] if len(result.branch) == 3 else None
-        color = COLORS[result.verdict]
-        differ = ([a != b for a, b in zip(end, result.shortcut, strict=True)]
-                  if end and result.shortcut else [False] * 3)
-        parts = [_map(70, 230, result.branch[0], "x")]
-        parts += _line((110, 230), (150, 230), (150, 320), (178, 320), arrow=True)
-        for i, (left, step) in enumerate(((180, values["stride"]), (430, 1))):
-            parts += _box(left, 320, "3×3 conv", f"stride {step}", f"padding {values['padding']}")
-            if len(result.branch) < i + 2:
-                parts += _line((left + 112, 320), (left + 135, 320))
-                parts.append(_text(left + 142, 326, "✗ no window fits", ORANGE, "start", bold=True))
-                break
-            parts += _line((left + 112, 320), (left + 138, 320))
-            shape = result.branch[i + 1]
-            parts.append(_map(left + 178, 320, shape, marks=differ if i else ()))
-            if i == 0:
-                parts += _line((left + 215, 320), (left + 248, 320), arrow=True)
+        differ = (False, False, False)
+        if end and result.shortcut:
+            differ = [a != b for a, b in zip(end, result.shortcut, strict=True)]
+        parts = [_map(70, 230, result.branch[0]), text(70, 190, "x", anchor="middle", bold=True),
+                 _branch(result.branch, values, differ)]
         if result.shortcut:
-            projected = values["shortcut"] in (PROJECTION, FORGOTTEN)
-            dash = "8 6" if projected else ""
-            first = 428 if projected else 570
-            parts += _line((150, 230), (150, 90), (first, 90), dash=dash, arrow=True)
-            if projected:
-                step = values["stride"] if values["shortcut"] == PROJECTION else 1
-                parts += _box(430, 90, "1×1 conv", f"stride {step}")
-                parts += _line((542, 90), (568, 90), dash=dash)
-            parts.append(_map(608, 90, result.shortcut, marks=differ))
-            if end:
-                parts += _line((645, 90), (740, 90), (740, 183), dash=dash, arrow=True)
+            parts.append(_shortcut(result.shortcut, values, differ, adds=end is not None))
         if end:
-            parts += _sum(result, color)
-        parts.append(_text(150, 34 if result.shortcut else 90, {
-            NONE: "no shortcut", IDENTITY: "shortcut: identity"}.get(
-                values["shortcut"], "shortcut: projection"), GREY, "start"))
-        parts.append(_text(180, 405, "branch", GREY, "start"))
-        return svg(960, 420, '<g font-size="18">', *parts, "</g>")
+            parts.append(_sum(result))
+        name = {NONE: "no shortcut", IDENTITY: "shortcut: identity"}.get(
+            values["shortcut"], "shortcut: projection")
+        parts += [text(150, 34 if result.shortcut else 90, name, GREY),
+                  text(180, 405, "branch", GREY)]
+        return svg(960, 420, element("g", "".join(parts), font_size=18))
 
 
 def words(shape):
     """Return a shape as text: ``64 × 56 × 56``."""
     return " × ".join(map(str, shape))
-
-
-def _differences(result):
-    pairs = zip(("channels", "size"), result.branch[-1][:2], result.shortcut[:2], strict=True)
-    return ", ".join(f"{name} {a} against {b}" for name, a, b in pairs if a != b)
 
 
 def _verdict(result, values):
@@ -201,7 +159,9 @@ def _verdict(result, values):
         return f"Nothing to add: the plain block turns {start} into {end}."
     if result.verdict == "equal":
         return f"It adds up: branch and shortcut both turn {start} into {end}."
-    pair = f"branch {end} and shortcut {words(result.shortcut)} ({_differences(result)})"
+    sides = zip(("channels", "size"), result.branch[-1][:2], result.shortcut[:2], strict=True)
+    differences = ", ".join(f"{name} {a} against {b}" for name, a, b in sides if a != b)
+    pair = f"branch {end} and shortcut {words(result.shortcut)} ({differences})"
     if result.verdict == "refused":
         return f"Torch refuses to add {pair}."
     return (f"Beware: torch adds {pair} in silence. It copies along the sides of length 1 "
@@ -216,9 +176,12 @@ def _fault(result, values):
         faults.append(f"The branch is wrong: a 3×3 convolution with padding {values['padding']} "
                       f"{loses}.")
     if "shortcut" in result.repair:
-        target = paths(**values | result.repair)[0][-1]
-        kept = [_channels(result.shortcut[0])] * (result.shortcut[0] != target[0])
-        kept += [f"size {result.shortcut[1]}"] * (result.shortcut[1] != target[1])
+        channels, size = paths(**values | result.repair)[0][-1][:2]
+        kept = []
+        if result.shortcut[0] != channels:
+            kept.append(count(result.shortcut[0], "channel"))
+        if result.shortcut[1] != size:
+            kept.append(f"size {result.shortcut[1]}")
         faults.append(f"The shortcut is wrong: it keeps {' and '.join(kept)}.")
     if result.by_accident:
         faults.append(f"But only by accident: at most other sizes than {values['size']} these "
@@ -232,78 +195,78 @@ def _advice(result, values):
         mends.append("set padding to 1")
     if "shortcut" in result.repair:
         mends.append("send the shortcut through a 1×1 convolution to "
-                     f"{_channels(values['out_channels'])} with stride {values['stride']}")
+                     f"{count(values['out_channels'], 'channel')} with stride {values['stride']}")
     if mends:
         return f"To mend it, {' and '.join(mends)}."
     if result.verdict == "equal" and values["shortcut"] in (PROJECTION, FORGOTTEN):
         weights = values["in_channels"] * values["out_channels"]
         spare = (" An identity would do here, with none."
                  if _adds(**values | {"shortcut": IDENTITY}) and not result.by_accident else "")
-        return f"The 1×1 convolution has {weights:,} weight{'s' * (weights > 1)}.{spare}"
+        return f"The 1×1 convolution has {count(weights, 'weight')}.{spare}"
     return ""
 
 
-def _channels(count):
-    return f"{count} channel{'s' * (count > 1)}"
+def _branch(branch, values, differ):
+    """Draw the two convolutions and what comes out of them, as far as a window fits."""
+    parts = [line((110, 230), (150, 230), (150, 320), (178, 320), arrow=True)]
+    for i, (left, stride) in enumerate(((180, values["stride"]), (430, 1))):
+        parts.append(_layer(left, 320, "3×3 conv", f"stride {stride}",
+                            f"padding {values['padding']}"))
+        if len(branch) < i + 2:
+            return "".join([*parts, line((left + 112, 320), (left + 135, 320)),
+                            text(left + 142, 326, "✗ no window fits", ORANGE, bold=True)])
+        parts.append(line((left + 112, 320), (left + 138, 320)))
+        if i == 0:
+            parts += [_map(358, 320, branch[1]), line((395, 320), (428, 320), arrow=True)]
+    return "".join([*parts, _map(608, 320, branch[2], differ)])
 
 
-def _text(x, y, content, color="black", anchor="middle", *, bold=False):
-    weight = ' font-weight="bold"' if bold else ""
-    return (f'<text x="{x}" y="{y}" fill="{color}" text-anchor="{anchor}"{weight}>'
-            f"{html.escape(content)}</text>")
+def _shortcut(shape, values, differ, *, adds):
+    """Draw the shortcut, and its way to the sum where there is one."""
+    projects = values["shortcut"] in (PROJECTION, FORGOTTEN)
+    dash = "8 6" if projects else None
+    first = 428 if projects else 570
+    parts = [line((150, 230), (150, 90), (first, 90), dash=dash, arrow=True)]
+    if projects:
+        stride = values["stride"] if values["shortcut"] == PROJECTION else 1
+        parts += [_layer(430, 90, "1×1 conv", f"stride {stride}"),
+                  line((542, 90), (568, 90), dash=dash)]
+    parts.append(_map(608, 90, shape, differ))
+    if adds:
+        parts.append(line((645, 90), (740, 90), (740, 183), dash=dash, arrow=True))
+    return "".join(parts)
 
 
-def _line(*points, dash="", arrow=False):
-    """Return a line through points, as a list of SVG elements, ending in an arrow or not."""
-    route = " ".join(f"{x},{y}" for x, y in points)
-    style = f' stroke-dasharray="{dash}"' if dash else ""
-    parts = [f'<polyline points="{route}" fill="none" stroke="black" stroke-width="2.5"{style}/>']
-    if arrow:
-        (x0, y0), (x, y) = points[-2:]
-        across, down = (x > x0) - (x < x0), (y > y0) - (y < y0)
-        tips = ((x, y), (x - 10 * across - 6 * down, y - 10 * down - 6 * across),
-                (x - 10 * across + 6 * down, y - 10 * down + 6 * across))
-        parts.append(f'<polygon points="{" ".join(f"{a},{b}" for a, b in tips)}"/>')
-    return parts
+def _sum(result):
+    """Draw the node where the paths meet, and what comes out of it."""
+    if result.verdict == NONE:
+        return (line((645, 320), (740, 320), (740, 205), (818, 205), arrow=True)
+                + _map(862, 205, result.result))
+    sign = {"equal": "+", "broadcast": "!", "refused": "✗"}[result.verdict]
+    color = COLORS[result.verdict]
+    node = (line((645, 320), (740, 320), (740, 226), arrow=True)
+            + element("circle", cx=740, cy=205, r=20, fill=color, stroke="black", stroke_width=2)
+            + text(740, 214, sign, "white", "middle", bold=True, size=28))
+    if result.result:
+        return node + line((762, 205), (818, 205), arrow=True) + _map(862, 205, result.result)
+    return node + text(775, 211, "cannot be added", color, bold=True)
 
 
-def _box(left, middle, *lines):
-    """Return a layer: a box of 112 pixels with its words, centred on ``middle``."""
+def _layer(left, middle, *lines):
+    """Draw a layer: a box of 112 pixels with its words, centred on ``middle``."""
     top = middle - 13 * len(lines) - 6
-    parts = [f'<rect x="{left}" y="{top}" width="112" height="{26 * len(lines) + 12}" rx="8" '
-             f'fill="white" stroke="{BLUE}" stroke-width="2.5"/>']
-    return parts + [_text(left + 56, top + 25 + 26 * i, line, bold=i == 0)
-                    for i, line in enumerate(lines)]
+    frame = box(left, top, 112, 26 * len(lines) + 12, "white", rx=8, stroke=BLUE, stroke_width=2.5)
+    return frame + "".join(text(left + 56, top + 25 + 26 * i, words, anchor="middle", bold=i == 0)
+                           for i, words in enumerate(lines))
 
 
-def _map(x, y, shape, name="", marks=()):
-    """Return a feature map as a slab: face by its size, depth by its channels, shape below."""
+def _map(x, y, shape, marks=(False, False, False)):
+    """Draw a feature map as a slab: face by its size, depth by its channels, shape below."""
     side, depth = 10 + 4.2 * shape[1] ** 0.5, 4 + 2 * (shape[0].bit_length() - 1)
     left, top = x - side / 2 - depth / 2, y - side / 2 + depth / 2
-    face = (f'<path d="M{left:.1f},{top:.1f} l{depth},{-depth} h{side:.1f} v{side:.1f} '
-            f'l{-depth},{depth} z" fill="{SKY}" stroke="black"/>'
-            f'<rect x="{left:.1f}" y="{top:.1f}" width="{side:.1f}" height="{side:.1f}" '
-            f'fill="#D6ECF8" stroke="black"/>')
-    spans = " × ".join(
-        f'<tspan fill="{ORANGE}" font-weight="bold">{value}</tspan>' if mark else str(value)
-        for value, mark in zip(shape, marks or [False] * 3, strict=True))
-    label = f'<text x="{x}" y="{y + 61}" text-anchor="middle">{spans}</text>'
-    return face + label + (_text(x, y - 40, name, bold=True) if name else "")
-
-
-def _sum(result, color):
-    """Return the node where the paths meet, and what comes out of it."""
-    sign = {"equal": "+", "broadcast": "!", "refused": "✗", NONE: ""}[result.verdict]
-    if result.verdict == NONE:
-        parts = _line((645, 320), (740, 320), (740, 205), (818, 205), arrow=True)
-    else:
-        parts = [*_line((645, 320), (740, 320), (740, 226), arrow=True),
-                 f'<circle cx="740" cy="205" r="20" fill="{color}" stroke="black" '
-                 f'stroke-width="2"/>',
-                 f'<text x="740" y="214" font-size="28" font-weight="bold" fill="white" '
-                 f'text-anchor="middle">{sign}</text>']
-        if result.result:
-            parts += _line((762, 205), (818, 205), arrow=True)
-    if result.result:
-        return [*parts, _map(862, 205, result.result)]
-    return [*parts, _text(775, 211, "cannot be added", color, "start", bold=True)]
+    slab = element("path", d=f"M{left:.1f},{top:.1f} l{depth},{-depth} h{side:.1f} v{side:.1f} "
+                             f"l{-depth},{depth} z", fill=SKY, stroke="black")
+    face = box(left, top, side, side, "#D6ECF8", stroke="black")
+    spans = [element("tspan", value, fill=ORANGE, font_weight="bold") if mark else str(value)
+             for value, mark in zip(shape, marks, strict=True)]
+    return slab + face + element("text", " × ".join(spans), x=x, y=y + 61, text_anchor="middle")

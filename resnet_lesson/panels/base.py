@@ -1,17 +1,33 @@
 """``Panel``: controls around a pure ``compute`` and a ``draw`` that only moves what moves.
 
-A panel is written by subclassing ``FigurePanel`` (a matplotlib plot) or ``DrawingPanel`` (a
-diagram in SVG) and giving it four methods:
+A panel derives from ``FigurePanel`` (a plot of matplotlib) or ``DrawingPanel`` (a diagram in SVG).
+It must define
 
 ``make_controls()``
     returns a dict of ipywidgets by name, in the order in which they are shown;
 ``compute(**values)``
     a static method: values of the controls in, result out, no widgets; a ``ValueError`` from
     it is an impossible setting, and its sentence is shown inside the panel;
-``draw(result, values)``
-    puts the result into the picture;
 ``describe(result, values)``
-    returns the caption, one or two sentences with the numbers in them.
+    returns the caption, one or two sentences with the numbers in them;
+``render(result, values)``, in a ``DrawingPanel``
+    returns the diagram, made with ``svg``; its text is at least 16 pixels high;
+``make_figure(figure)`` and ``draw(result, values)``, in a ``FigurePanel``
+    the first makes axes and artists once, keeps them as attributes and returns those that the
+    second will move; everything else is drawn once and kept as the background. The layout is
+    found once too, so the first leaves the axes with the widest tick labels that may come.
+
+It may define
+
+``title``, ``size``
+    a heading, and the size of the picture in units of 100 pixels;
+``more_buttons()``
+    returns a dict of buttons that stand behind "Reset" and "Larger";
+``draw_trouble(words, values)``
+    the picture of an impossible setting; without it, the last picture fades;
+``look``, in a ``FigurePanel``
+    the background is drawn anew where the limits of axes change. Where ``draw`` changes a title,
+    ticks or something else of it, it also sets ``look`` to what tells the backgrounds apart.
 
 Every panel can be used with the keyboard alone: Tab goes from control to control, the arrow
 keys move the one that has the focus. "Larger" makes the whole panel half as large again, for
@@ -21,26 +37,17 @@ the back row of a lecture hall.
 import base64
 import html
 import io
-import re
 
 import ipywidgets as widgets
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
 from resnet_lesson import figures
-from resnet_lesson.panels.picture import (
-    drawing_order,
-    in_front,
-    quick_png,
-    rgb,
-    svg,
-    text_picture,
-    with_caption,
-)
+from resnet_lesson.panels.picture import drawing_order, in_front, quick_png, rgb, text_picture
+from resnet_lesson.panels.svg import with_caption
 
-__all__ = ["LARGER", "LOOKS", "WIDGET_VIEW", "DrawingPanel", "FigurePanel", "Panel", "svg",
-           "with_caption"]
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 LARGER = 1.5  # how much "Larger" enlarges
 LOOKS = """<style>
@@ -53,66 +60,93 @@ LOOKS = """<style>
 </style>"""
 
 
-class Panel(widgets.VBox):
+def in_a_row(*children):
+    """Return widgets side by side, in several rows where one is too narrow."""
+    return widgets.HBox(children, layout=widgets.Layout(flex_flow="row wrap",
+                                                        align_items="center"))
+
+
+def paragraph(words, color=None, scale=1):
+    """Return words as HTML that a screen reader reads out, beside a bar of a colour."""
+    bar = f"border-left:6px solid {color};padding-left:10px;" if color else ""
+    return (f'<p role="status" style="font-size:{16 * scale:.0f}px;line-height:1.4;margin:4px 0;'
+            f'max-width:{900 * scale:.0f}px;{bar}">{html.escape(words)}</p>')
+
+
+class Captioned(widgets.VBox):
+    """Widgets that a notebook also keeps without a kernel: as ``snapshot()`` and as ``caption``."""
+
+    def __init__(self, children, **options):
+        super().__init__(children, **options)
+        self.add_class("lesson-panel")
+
+    def __repr__(self):
+        """Return the caption."""
+        return self.caption
+
+    def _repr_mimebundle_(self, **kwargs):
+        """Return the live view, what a reader without a kernel sees, and the caption as text."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        live = bundle[0] if isinstance(bundle, tuple) else bundle
+        return {WIDGET_VIEW: live[WIDGET_VIEW], **self.snapshot(), "text/plain": self.caption}
+
+
+class Panel(Captioned):
     """What all panels share. ``Panel(name=value, …)`` starts with other values than usual.
 
     Attributes:
         controls: the input widgets by name; setting ``panel.controls[name].value`` is the same
             as moving the control.
-        values: the current value of each control.
+        buttons: ``"reset"``, ``"larger"`` and those of ``more_buttons``, by name.
+        row, picture, words: the widgets that show controls and buttons, picture, and caption.
         caption: a sentence about the current state; also the panel's ``repr``.
         result: what ``compute`` returned last, or ``None`` where the setting is impossible.
         trouble: why the current setting is impossible, in words; ``""`` where it is not.
+        faded: the picture belongs to an earlier setting, and is shown as such.
         scale: how large the panel is shown: 1, or ``LARGER`` in a lecture hall.
 
     Raises:
         ValueError: a start value for a control that does not exist or does not take it.
     """
 
+    must_define = ("make_controls", "compute", "describe")
     title = ""
+    size = (9, 4)
 
     def __init__(self, **start):
+        for name in self.must_define:
+            if not hasattr(self, name):
+                raise TypeError(f"{type(self).__name__} needs {name}(); derive it from FigurePanel "
+                                "or DrawingPanel, as the top of panels/base.py says")
         self.controls = self.make_controls()
         self.result, self.trouble, self.caption = None, "", ""
-        self._quiet = True
+        self.scale, self.faded, self._quiet = 1, False, True
         for control in self.controls.values():
             control.style.description_width = "initial"
             control.observe(self._changed, names="value")
-        self._set(start)
+        self._move(start)
         self._start = self.values
-        self._reset = widgets.Button(description="Reset", icon="undo",
-                                     tooltip="Back to the first values")
-        self._reset.on_click(lambda _: self.reset())
-        self._larger = widgets.ToggleButton(description="Larger", icon="search-plus",
-                                            tooltip="For the lecture hall: half as large again")
-        self._larger.observe(lambda change: self._enlarge(), names="value")
-        self.scale = 1
-        self._picture = self.make_picture()
-        self._words = widgets.HTML()
+        self.buttons = {
+            "reset": widgets.Button(description="Reset", icon="undo",
+                                    tooltip="Back to the first values"),
+            "larger": widgets.ToggleButton(description="Larger", icon="search-plus",
+                                           tooltip="For the lecture hall: half as large again"),
+            **self.more_buttons()}
+        self.buttons["reset"].on_click(lambda _: self.reset())
+        self.buttons["larger"].observe(lambda change: self.rescale(), names="value")
+        self.row = in_a_row(*self.controls.values(), *self.buttons.values())
+        self.picture, self.words = self.make_picture(), widgets.HTML()
+        self.picture.layout.max_width = "100%"
+        self.resize()
         title = f"<h3 style='margin:0'>{html.escape(self.title)}</h3>" if self.title else ""
-        row = widgets.HBox([*self.controls.values(), self._reset, self._larger],
-                           layout=widgets.Layout(flex_flow="row wrap", align_items="center"))
-        super().__init__([widgets.HTML(LOOKS + title), row, self._picture, self._words],
+        super().__init__([widgets.HTML(LOOKS + title), self.row, self.picture, self.words],
                          layout=widgets.Layout(overflow="hidden"))
-        self.add_class("lesson-panel")
         self._quiet = False
         self.update()
 
-    def make_controls(self):
-        """Return the controls, a dict of ipywidgets by name."""
-        raise TypeError(f"{type(self).__name__} needs make_controls()")
-
-    def make_picture(self):
-        """Return the widget that shows the picture."""
-        raise TypeError("derive a panel from FigurePanel or DrawingPanel")
-
-    def paint(self):
-        """Send the picture, as ``draw`` left it, to the browser."""
-        raise TypeError("derive a panel from FigurePanel or DrawingPanel")
-
-    def snapshot(self):
-        """Return the current picture with its caption as a MIME bundle."""
-        raise TypeError("derive a panel from FigurePanel or DrawingPanel")
+    def more_buttons(self):
+        """Return buttons of this panel alone, a dict by name."""
+        return {}
 
     @property
     def values(self):
@@ -121,30 +155,24 @@ class Panel(widgets.VBox):
 
     def update(self):
         """Compute, draw and describe the current state."""
-        values = self.values
+        values, self.faded = self.values, False
         try:
             self.result, self.trouble = self.compute(**values), ""
         except ValueError as error:
             self.result, self.trouble = None, str(error)
         if self.trouble:
-            self.caption = self.trouble
             self.draw_trouble(self.trouble, values)
+            self.caption = self.trouble
         else:
             self.draw(self.result, values)
             self.caption = self.describe(self.result, values)
         self.paint()
-        mark = f"border-left:6px solid {figures.ORANGE};padding-left:10px;" * bool(self.trouble)
-        self._words.value = (f'<p role="status" style="font-size:{16 * self.scale:.0f}px;'
-                             f'line-height:1.4;margin:4px 0;max-width:{900 * self.scale:.0f}px;'
-                             f'{mark}">{html.escape(self.caption)}</p>')
+        self.words.value = paragraph(self.caption, figures.ORANGE if self.trouble else None,
+                                     self.scale)
 
     def draw_trouble(self, words, values):
-        """Change the picture where the setting is impossible; by default the last one fades."""
-
-    @property
-    def faded(self):
-        """Return whether the picture belongs to an earlier setting, and is shown as such."""
-        return bool(self.trouble) and type(self).draw_trouble is Panel.draw_trouble
+        """Change the picture where the setting is impossible."""
+        self.faded = True
 
     def set(self, **values):
         """Move several controls at once, with one redraw.
@@ -153,28 +181,33 @@ class Panel(widgets.VBox):
             ValueError: a control that does not exist, or a value it does not take; then every
                 control stays where it was.
         """
-        self._set(values)
+        self._move(values)
         self.update()
-
-    def enlarge(self, larger=True):
-        """Show the panel half as large again, or, with ``False``, in its usual size."""
-        self._larger.value = bool(larger)
-
-    def _enlarge(self):
-        self.scale = LARGER if self._larger.value else 1
-        (self.add_class if self._larger.value else self.remove_class)("lesson-larger")
-        self.resize()
-        self.update()
-
-    def resize(self):
-        """Give the picture the size that ``scale`` asks for."""
-        self._picture.layout.width = f"{self.size[0] * 100 * self.scale:.0f}px"
 
     def reset(self):
         """Move every control back to where it started."""
         self.set(**self._start)
 
-    def _set(self, values):
+    def enlarge(self, larger=True):
+        """Show the panel half as large again, or, with ``False``, in its usual size."""
+        self.buttons["larger"].value = bool(larger)
+
+    def rescale(self):
+        """Take the size that the button "Larger" asks for."""
+        if self.buttons["larger"].value:
+            self.scale = LARGER
+            self.add_class("lesson-larger")
+        else:
+            self.scale = 1
+            self.remove_class("lesson-larger")
+        self.resize()
+        self.update()
+
+    def resize(self):
+        """Give the picture the size that ``scale`` asks for."""
+        self.picture.layout.width = f"{self.size[0] * 100 * self.scale:.0f}px"
+
+    def _move(self, values):
         unknown = set(values) - set(self.controls)
         if unknown:
             raise ValueError(f"{type(self).__name__} has no control {sorted(unknown)[0]!r}; "
@@ -193,35 +226,12 @@ class Panel(widgets.VBox):
         if not self._quiet:
             self.update()
 
-    def __repr__(self):
-        """Return the caption."""
-        return self.caption
-
-    def _repr_mimebundle_(self, **kwargs):
-        """Return the live view, a picture of the current state, and the caption as text."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        live = bundle[0] if isinstance(bundle, tuple) else bundle
-        return {WIDGET_VIEW: live[WIDGET_VIEW], **self.snapshot(), "text/plain": self.caption}
-
 
 class FigurePanel(Panel):
-    """A panel around one matplotlib figure whose moving artists are redrawn alone.
+    """A panel around one matplotlib figure whose moving artists are redrawn alone."""
 
-    Subclasses give, beside what ``Panel`` asks for:
-
-    ``make_figure(figure)``
-        makes axes and artists once, keeps them as attributes, and returns the list of artists
-        that ``draw`` will move; everything else is drawn once and kept as the background.
-
-    Where ``draw`` changes axis limits, the background is drawn anew by itself; after changing a
-    title, tick labels or another artist of the background it must call ``redraw_background``. A
-    panel that comes back to the same few backgrounds, with a layout that stays as it is, sets
-    ``look`` to what tells them apart instead; the last ``KEPT`` of them are kept.
-    """
-
-    size = (9, 4)
+    must_define = (*Panel.must_define, "make_figure", "draw")
     look = None
-    KEPT = 6  # 2 to 4 MB each
 
     def make_picture(self):
         """Build the figure and return the widget that shows it."""
@@ -229,112 +239,85 @@ class FigurePanel(Panel):
             self.figure = Figure(figsize=self.size, dpi=100, layout="constrained")
             self._canvas = FigureCanvasAgg(self.figure)
             self._moving = list(self.make_figure(self.figure))
+            self.figure.draw_without_rendering()
+            self.figure.set_layout_engine("none")
         self._moving += [artist for axes in self.figure.axes
                          for artist in in_front(axes, self._moving)]
         for artist in self._moving:
             artist.set_animated(True)
-        self._backgrounds = {}  # look → (limits of the axes, pixels)
-        return widgets.Image(format="png", layout=widgets.Layout(
-            width=f"{self.size[0] * 100:.0f}px", max_width="100%"))
-
-    def make_figure(self, figure):
-        """Make axes and artists; return those that move."""
-        raise TypeError(f"{type(self).__name__} needs make_figure(figure)")
-
-    def redraw_background(self):
-        """Draw everything anew at the next paint, not only the artists that move."""
-        self._backgrounds.clear()
+        self._shown = None  # what the background was drawn for
+        return widgets.Image(format="png")
 
     def paint(self):
-        """Draw the moving artists over the kept background and send the picture."""
-        self._picture.value = self._render()
+        """Send the picture, as ``draw`` left it, to the browser."""
+        self.picture.value = quick_png(self.pixels())
 
-    def _render(self):
+    def pixels(self):
+        """Return the picture: the moving artists over the kept background, (height, width, 3)."""
         limits = [(*axes.get_xlim(), *axes.get_ylim()) for axes in self.figure.axes]
         with figures.style():
-            drawn, background = self._backgrounds.get(self.look, (None, None))
-            if limits != drawn:
+            if self._shown != (self.look, limits):
+                self._shown = self.look, limits
                 self._canvas.draw()
-                background = self._canvas.copy_from_bbox(self.figure.bbox)
-                self._backgrounds[self.look] = limits, background
-                if len(self._backgrounds) > self.KEPT:
-                    self._backgrounds.pop(next(iter(self._backgrounds)))
-            self._canvas.restore_region(background)
+                self._background = self._canvas.copy_from_bbox(self.figure.bbox)
+            self._canvas.restore_region(self._background)
             for artist in drawing_order(self.figure, self._moving):
                 self.figure.draw_artist(artist)
         picture = rgb(self._canvas)
-        if self.faded:
-            picture = 255 - (255 - picture) // 4
-        return quick_png(picture)
+        return 255 - (255 - picture) // 4 if self.faded else picture
 
     def resize(self):
         """Draw with as many more pixels as the picture is larger, so that it stays sharp."""
         super().resize()
-        self._sharpen()
+        self._sharpen(self.scale)
 
-    def _sharpen(self):
-        self.figure.set_dpi(100 * self.scale)
-        self._backgrounds.clear()
+    def _sharpen(self, scale):
+        if self.figure.get_dpi() != 100 * scale:
+            self.figure.set_dpi(100 * scale)
+            self._shown = None
 
     def snapshot(self):
-        """Return the picture with the caption written under it, as base64 PNG."""
-        scale, self.scale = self.scale, 1
-        if scale != 1:
-            self._sharpen()
-        picture = Image.open(io.BytesIO(self._render()))
-        self.scale = scale
-        if scale != 1:
-            self._sharpen()
-        words = Image.fromarray(text_picture(self.caption, picture.width))
-        both = Image.new("RGB", (picture.width, picture.height + words.height), "white")
-        both.paste(picture, (0, 0))
-        both.paste(words, (0, picture.height))
+        """Return the picture in its usual size, the caption written under it, as base64 PNG."""
+        self._sharpen(1)
+        picture = self.pixels()
+        self._sharpen(self.scale)
+        both = np.vstack([picture, text_picture(self.caption, picture.shape[1])])
         buffer = io.BytesIO()
-        both.save(buffer, "png", optimize=True)
+        Image.fromarray(both).save(buffer, "png", optimize=True)
         return {"image/png": base64.b64encode(buffer.getvalue()).decode()}
 
 
 class DrawingPanel(Panel):
-    """A panel around a diagram in SVG; ``draw`` returns its source instead of moving artists.
+    """A panel around a diagram in SVG, which is sharp at any size and quickly made.
 
-    SVG is sharp at any size and takes the kernel about a millisecond. The text in it must be at
-    least 16 pixels high at the diagram's natural size.
+    Attributes:
+        source: the diagram.
     """
 
-    size = (9, 4)
+    must_define = (*Panel.must_define, "render")
+    source = ""
 
     def make_picture(self):
         """Return the widget that shows the diagram."""
-        self._svg = ""
-        return widgets.HTML(layout=widgets.Layout(
-            width=f"{self.size[0] * 100:.0f}px", max_width="100%"))
-
-    def update(self):
-        """Compute, draw and describe the current state."""
-        super().update()
-        self._picture.value = re.sub(
-            r"max-width:(\d+)px", lambda found: f"max-width:{int(found[1]) * self.scale:.0f}px",
-            self._labelled(), count=1)
-
-    def paint(self):
-        """Nothing to do: the source is sent once the caption, which labels it, is known."""
+        return widgets.HTML()
 
     def draw(self, result, values):
-        """Keep the source that ``render`` returns."""
-        self._svg = self.render(result, values)
+        """Keep what ``render`` returns."""
+        self.source = self.render(result, values)
 
-    def render(self, result, values):
-        """Return the SVG source of the diagram, starting with ``<svg``."""
-        raise TypeError(f"{type(self).__name__} needs render(result, values)")
+    def paint(self):
+        """Send the diagram to the browser."""
+        self.picture.value = self.labelled()
 
-    def _labelled(self):
+    def labelled(self):
+        """Return the diagram with the caption as its label, faded where it belongs elsewhere."""
         label = html.escape(self.caption, quote=True)
-        faded = ' opacity="0.3"' * self.faded
-        return self._svg.replace("<svg", f'<svg role="img" aria-label="{label}"{faded}', 1)
+        faded = ' opacity="0.3"' if self.faded else ""
+        return self.source.replace("<svg", f'<svg role="img" aria-label="{label}"{faded}', 1)
 
     def snapshot(self):
         """Return the diagram with the caption written under it, as SVG."""
-        return {"image/svg+xml": with_caption(self._labelled(), self.caption, self.size)}
+        return {"image/svg+xml": with_caption(self.labelled(), self.caption, self.size)}
 
 
 def _takes(control, value):

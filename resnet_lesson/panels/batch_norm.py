@@ -1,6 +1,6 @@
 """Panel *batch norm*: one channel before and after, and one value in ever different company."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
@@ -9,40 +9,25 @@ from torch.nn import functional as F
 
 from resnet_lesson import figures
 from resnet_lesson.panels.base import FigurePanel
+from resnet_lesson.words import count, fixed
 
 BATCHES, LARGEST, WIDEST = 40, 128, 4
 SHOWN = 300  # dots drawn at the most; every number is computed from all values
 
 
-def _make_pool():
-    """Return standard normal pictures, shape (LARGEST, BATCHES, WIDEST, WIDEST).
-
-    Picture 0 is the same in every batch, and its first pixel is 0.5.
-    """
-    generator = torch.Generator().manual_seed(4)
-    pool = torch.randn(LARGEST, BATCHES, WIDEST, WIDEST, generator=generator)
-    pool[0] = pool[0, :1]
-    pool[0, :, 0, 0] = 0.5
-    return pool
-
-
-POOL = _make_pool()
+# standard normal pictures; picture 0 is the same in every batch, and its first pixel is 0.5
+POOL = torch.randn(LARGEST, BATCHES, WIDEST, WIDEST, generator=torch.Generator().manual_seed(4))
+POOL[0] = POOL[0, :1].clone()
+POOL[0, :, 0, 0] = 0.5
 JITTER = np.random.default_rng(4).uniform(-0.26, 0.26, SHOWN)
 
 
-@dataclass(frozen=True)
-class Normalised:
-    """What ``BatchNormPanel.compute`` returns.
+class Normalised(NamedTuple):
+    """What becomes of a batch, and of one value in many batches."""
 
-    Attributes:
-        before: the values of the first batch, shape (n,); the followed value comes first.
-        after: what batch norm makes of them, shape (n,).
-        followed: what the followed value becomes in each of the batches, shape (BATCHES,).
-    """
-
-    before: np.ndarray
-    after: np.ndarray
-    followed: np.ndarray
+    before: np.ndarray  # the values of the first batch, (n,); the followed value comes first
+    after: np.ndarray  # what batch norm makes of them, (n,)
+    followed: np.ndarray  # what the followed value becomes in each of the batches, (BATCHES,)
 
 
 class BatchNormPanel(FigurePanel):
@@ -57,7 +42,6 @@ class BatchNormPanel(FigurePanel):
     size = (9, 4)
 
     def make_controls(self):
-        """Return sliders for the batch, and switches for the mode and the sizes."""
         wide = widgets.Layout(width="auto", flex="1 1 350px", max_width="440px")
         tight = widgets.Layout(width="max-content")
         return {
@@ -65,8 +49,7 @@ class BatchNormPanel(FigurePanel):
                                          description="add to the batch"),
             "scale": widgets.FloatSlider(value=1.5, min=0.5, max=2.5, step=0.1, layout=wide,
                                          description="multiply it by"),
-            "mode": widgets.ToggleButtons(options=[("training mode", "training"),
-                                                   ("evaluation mode", "evaluation")],
+            "mode": widgets.ToggleButtons(options=["training", "evaluation"], description="mode",
                                           style={"button_width": "auto"}, layout=tight),
             "batch_size": widgets.SelectionSlider(options=[1, 2, 4, 8, 16, 32, 64, 128], value=8,
                                                   description="batch size", layout=wide),
@@ -140,28 +123,22 @@ class BatchNormPanel(FigurePanel):
         self.marks[0].set_data([only], [1])
 
     def describe(self, result, values):
-        """Say what happened to the batch and how much the followed value depends on company."""
         before, after = result.before, result.after
-        size = f"{values['batch_size']} picture{'s' if values['batch_size'] > 1 else ''}"
+        size = count(values["batch_size"], "picture")
         batch = (f"{values['mode'].capitalize()} mode, {size} of {values['picture']}: "
-                 f"mean {_number(before.mean())} becomes {_number(after.mean())}, standard "
-                 f"deviation {_number(before.std())} becomes {_number(after.std())} (bars). ")
+                 f"mean {fixed(before.mean(), 2)} becomes {fixed(after.mean(), 2)}, standard "
+                 f"deviation {fixed(before.std(), 2)} becomes {fixed(after.std(), 2)} (bars). ")
         low, high = result.followed.min(), result.followed.max()
-        goes_in = _number(before[0])
+        goes_in = fixed(before[0], 2)
         if values["mode"] == "evaluation":
-            return (f"{batch}The value {goes_in} (◆) always comes out as {_number(low)}, "
+            return (f"{batch}The value {goes_in} (◆) always comes out as {fixed(low, 2)}, "
                     "whatever else is in its batch.")
         if values["batch_size"] == 1:
             return (f"{batch}The picture (◆) is alone in each batch, so it is measured against "
-                    f"itself: always {_number(low)}.")
-        follow = (f"{batch}The value {goes_in} (◆) comes out anywhere between {_number(low)} and "
-                  f"{_number(high)}, standard deviation {_number(result.followed.std())}: it "
+                    f"itself: always {fixed(low, 2)}.")
+        follow = (f"{batch}The value {goes_in} (◆) comes out anywhere between {fixed(low, 2)} and "
+                  f"{fixed(high, 2)}, standard deviation {fixed(result.followed.std(), 2)}: it "
                   "depends on its company.")
         if len(before) == 2:
             follow += " Two values come out as about +1 and −1, whatever they were."
         return follow
-
-
-def _number(value):
-    """Return a number with two digits, a real minus sign, and no minus before zero."""
-    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")

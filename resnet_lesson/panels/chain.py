@@ -10,7 +10,7 @@ from resnet_lesson import figures
 from resnet_lesson.figures.axes import above, log_axis
 from resnet_lesson.findings.gradient_flow import FACTOR, verdict
 from resnet_lesson.panels.base import FigurePanel
-from resnet_lesson.words import short
+from resnet_lesson.words import count, short
 
 DEEPEST, LOWEST, HIGHEST = 64, -3.0, 2.0
 SLOPES = np.linspace(LOWEST, HIGHEST, 501)
@@ -21,19 +21,12 @@ NARROWEST = 0.85  # a region of slopes narrower than this has no room for its na
 
 
 class Products(NamedTuple):
-    """What ``Chain.compute`` returns.
-
-    Attributes:
-        plain: the product of the slopes w.
-        residual: the product of the slopes 1 + w.
-        curves: absolute values of both after 0, 1, … L layers, two arrays of shape (L + 1,).
-        regions: for both, the index in ``WORDS`` at each of ``SLOPES``.
-    """
+    """The product of L slopes w, and of as many slopes 1 + w."""
 
     plain: float
     residual: float
-    curves: tuple
-    regions: tuple
+    curves: tuple  # absolute values of both after 0, 1, … L layers, two arrays (L + 1,)
+    regions: tuple  # for both, the index in WORDS at each of SLOPES
 
 
 class Chain(FigurePanel):
@@ -46,7 +39,6 @@ class Chain(FigurePanel):
     size = (10, 4.4)
 
     def make_controls(self):
-        """Return sliders for depth and w."""
         return {"depth": widgets.IntSlider(50, description="depth L", min=1, max=DEEPEST,
                                            layout=widgets.Layout(width="330px")),
                 "w": widgets.FloatSlider(0.5, description="local slope w", min=LOWEST,
@@ -66,8 +58,8 @@ class Chain(FigurePanel):
         layers = np.arange(depth + 1)
         curves = tuple(np.abs(float(slope)) ** layers for slope in (w, 1 + w))
         limit = FACTOR ** (1 / depth)
-        regions = tuple(np.where(np.abs(s) > limit, 2, np.where(np.abs(s) < 1 / limit, 0, 1))
-                        for s in (SLOPES, 1 + SLOPES))
+        regions = tuple(np.digitize(np.abs(slopes), (1 / limit, limit))
+                        for slopes in (SLOPES, 1 + SLOPES))
         return Products(w ** depth, (1 + w) ** depth, curves, regions)
 
     def make_figure(self, figure):
@@ -96,7 +88,6 @@ class Chain(FigurePanel):
         return [*self._lines, *self._regions, *self._names, self._mark]
 
     def draw(self, result, values):
-        """Move both curves, tint the map and name its regions."""
         layers = np.arange(values["depth"] + 1)
         for line, curve in zip(self._lines, result.curves, strict=True):
             line.set_data(layers, above(curve, self._zero))
@@ -113,11 +104,10 @@ class Chain(FigurePanel):
                 text.set(position=((start + end) / 2, row), text=WORDS[word])
 
     def describe(self, result, values):
-        """Return both products with their verdicts."""
         depth, w = values["depth"], round(values["w"], 2) + 0.0
         plain, residual = (f"{short(value)}, which {verdict(abs(value))}"
                            for value in (result.plain, result.residual))
-        words = (f"{depth} {'layer' if depth == 1 else 'layers'} with slope w = {w:.2f}: "
+        words = (f"{count(depth, 'layer')} with slope w = {w:.2f}: "
                  f"w^{depth} = {plain}; (1 + w)^{depth} = {residual}")
         edge = FACTOR ** (1 / depth) - 1
         return (f"{words}. At this depth the product with shortcuts explodes as soon as "

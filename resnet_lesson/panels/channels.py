@@ -1,20 +1,20 @@
 """Panel *channels*: one output channel of a convolution as the sum of its per-channel maps."""
 
-from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
+from typing import NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
 import torch
 from torch import nn
 
-from resnet_lesson.panels.base import DrawingPanel, svg
+from resnet_lesson.panels.base import DrawingPanel
+from resnet_lesson.panels.svg import box, element, image, svg, text
+from resnet_lesson.words import fixed
 
 COLORS = ("red", "green", "blue")
 KERNELS = ("vertical edges", "edges in red", "red against green", "random")
 POSITIVE, NEGATIVE = (179, 88, 6), (84, 39, 136)  # told apart by colour-blind readers too
-LEVELS = 24  # shades on either side of white
 EQUAL = 1e-5  # float32 sums of 27 products, added in another order, differ by less
 _COLUMNS = (14, 194, 374, 560, 740)  # left edges of the pictures, all of them 150 pixels wide
 _LETTER = "var(--jp-widgets-font-size, 16px)"  # so that controls grow with the panel's text
@@ -64,23 +64,14 @@ def convolve(channel, kernel):
     return total
 
 
-@dataclass(frozen=True)
-class Sum:
-    """One output channel of ``layer()`` on ``scene()``.
+class Sum(NamedTuple):
+    """One output channel of ``layer()`` on ``scene()``."""
 
-    Attributes:
-        kernels: W_k0 … W_k2, an array (3, 3, 3).
-        maps: I_c ∗ W_kc for each c, an array (3, 30, 30).
-        total: the sum of as many of them as were asked for, (30, 30).
-        expected: what ``nn.Conv2d`` computes, (30, 30).
-        difference: the largest absolute difference of the two.
-    """
-
-    kernels: np.ndarray
-    maps: np.ndarray
-    total: np.ndarray
-    expected: np.ndarray
-    difference: float
+    kernels: np.ndarray  # W_k0 … W_k2, (3, 3, 3)
+    maps: np.ndarray  # I_c ∗ W_kc for each c, (3, 30, 30)
+    total: np.ndarray  # the sum of as many of them as were asked for, (30, 30)
+    expected: np.ndarray  # what nn.Conv2d computes, (30, 30)
+    difference: float  # the largest absolute difference of the two
 
 
 class ChannelsPanel(DrawingPanel):
@@ -93,7 +84,6 @@ class ChannelsPanel(DrawingPanel):
     size = (9, 5.3)
 
     def make_controls(self):
-        """Return the choice of k and the number of maps in the sum."""
         return {"output_channel": widgets.Dropdown(
                     options=[(f"{k}: {name}", k) for k, name in enumerate(KERNELS)],
                     description="channel k",
@@ -118,16 +108,13 @@ class ChannelsPanel(DrawingPanel):
         return Sum(kernels, maps, total, expected, float(abs(total - expected).max()))
 
     def render(self, result, values):
-        """Return the drawing: channels over kernels over maps, beside them the sum."""
         k, channels = values["output_channel"], values["channels"]
         name = f"F{_SMALL[k]}"
-        return svg(900, 530, _inputs(), _kernels(k), _sums(k, channels),
-                   *(_text(_COLUMNS[c] + 55, 204, f"W{_SMALL[k]}{_SMALL[c]}") for c in range(3)),
-                   _text(_COLUMNS[3], 356, name if channels == 3 else f"{name} so far"),
-                   _text(_COLUMNS[4], 356, f"{name} of nn.Conv2d"))
+        total = name if channels == 3 else f"{name} so far"
+        return svg(900, 530, _inputs(), _kernels(k, result), _sums(k, channels, result),
+                   text(_COLUMNS[3], 356, total), text(_COLUMNS[4], 356, f"{name} of nn.Conv2d"))
 
     def describe(self, result, values):
-        """Return how far the sum is from what ``nn.Conv2d`` computes."""
         k, channels = values["output_channel"], values["channels"]
         maps = "all 3 maps" if channels == 3 else f"{channels} of 3 maps"
         distance = ("below 0.00001" if result.difference < EQUAL else f"{result.difference:.2f}")
@@ -150,83 +137,55 @@ def _maps(k):
 def _inputs():
     """Draw the colour picture and its three channels."""
     picture = scene()
-    parts = [_pixels(_hex(picture * 255), 575, 30, 300)]
+    parts = [text(575, 22, "the picture"), _picture(picture * 255, 575, 30, 300)]
     for c, color in enumerate(COLORS):
-        grey = np.repeat(np.round(picture[c:c + 1] * LEVELS) / LEVELS * 255, 3, axis=0)
-        parts += [_text(_COLUMNS[c], 22, f"{color}: I{_SMALL[c]}"),
-                  _pixels(_hex(grey), _COLUMNS[c], 30, 150)]
-    return "".join([*parts, _text(575, 22, "the picture")])
-
-
-@lru_cache(maxsize=len(KERNELS))
-def _kernels(k):
-    """Draw the three kernels of one output channel, with their numbers."""
-    kernels, _, _ = _maps(k)
-    strongest, parts = abs(kernels).max(), []
-    for c in range(3):
-        parts.append(_text(_COLUMNS[c] + 20, 204, "∗", 20))
-        colors = _signed(kernels[c] / strongest * 0.55)  # pale, so that the numbers stay legible
-        for row in range(3):
-            for column in range(3):
-                x, y = _COLUMNS[c] - 6 + 54 * column, 214 + 36 * row
-                number = f"{kernels[c, row, column]:.2f}".replace("-0.00", "0.00")
-                parts.append(f'<rect x="{x}" y="{y}" width="54" height="36" stroke="#8A97A3" '
-                             f'fill="{colors[row][column]}"/>')
-                parts.append(_text(x + 27, y + 24, number.replace("-", "−"), anchor="middle"))
+        parts += [text(_COLUMNS[c], 22, f"{color}: I{_SMALL[c]}"),
+                  _picture(np.stack([picture[c] * 255] * 3), _COLUMNS[c], 30)]
     return "".join(parts)
 
 
-@lru_cache(maxsize=3 * len(KERNELS))
-def _sums(k, channels):
+def _kernels(k, result):
+    """Draw the three kernels of one output channel, with their numbers."""
+    strongest, parts = abs(result.kernels).max(), []
+    for c, left in enumerate(_COLUMNS[:3]):
+        parts += [text(left + 20, 204, "∗", size=20),
+                  text(left + 55, 204, f"W{_SMALL[k]}{_SMALL[c]}")]
+        # pale, so that the numbers stay legible
+        colors = _signed(result.kernels[c] / strongest * 0.55).round().astype(int)
+        for row, column in np.ndindex(3, 3):
+            x, y = left - 6 + 54 * column, 214 + 36 * row
+            number = fixed(result.kernels[c, row, column], 2)
+            parts += [box(x, y, 54, 36, "rgb({},{},{})".format(*colors[:, row, column]),
+                          stroke="#8A97A3"),
+                      text(x + 27, y + 24, number, anchor="middle")]
+    return "".join(parts)
+
+
+def _sums(k, channels, result):
     """Draw the maps of one output channel, the sum of some of them, and nn.Conv2d's."""
-    parts = []
+    strongest = max(abs(result.maps).max(), abs(result.expected).max())  # one scale for all
+
+    def draw(values, column):
+        return _picture(_signed(values / strongest), _COLUMNS[column], 366)
+
+    parts = [text(532, 446, "=", size=24), draw(result.total, 3), draw(result.expected, 4)]
     for c in range(3):
-        faint = "" if c < channels else ' opacity="0.2"'
-        sign = _text(_COLUMNS[c] - 24, 446, "+", 24) if c else ""
-        words = _text(_COLUMNS[c], 356, f"I{_SMALL[c]} ∗ W{_SMALL[k]}{_SMALL[c]}")
-        parts.append(f"<g{faint}>{sign}{words}{_map(k, c)}</g>")
-    return "".join([*parts, _text(532, 446, "=", 24), _map(k, "total", channels),
-                    _map(k, "expected")])
-
-
-@lru_cache(maxsize=8 * len(KERNELS))
-def _map(k, which, channels=3):
-    """Draw one map; all those of one output channel share one scale."""
-    _, maps, expected = _maps(k)
-    strongest = max(abs(maps).max(), abs(expected).max())
-    values, column = {"total": (maps[:channels].sum(0), 3), "expected": (expected, 4)}.get(
-        which) or (maps[which], which)
-    return _pixels(_signed(values / strongest), _COLUMNS[column], 366, 150)
+        words = text(_COLUMNS[c], 356, f"I{_SMALL[c]} ∗ W{_SMALL[k]}{_SMALL[c]}")
+        sign = text(_COLUMNS[c] - 24, 446, "+", size=24) if c else ""
+        parts.append(element("g", words + sign + draw(result.maps[c], c),
+                             opacity=None if c < channels else 0.2))
+    return "".join(parts)
 
 
 def _signed(values):
-    """Return a colour for each value from −1 (purple) over 0 (white) to 1 (orange)."""
-    share = np.round(np.clip(values, -1, 1) * LEVELS)[None] / LEVELS
-    ends = np.where(share > 0, np.reshape(POSITIVE, (3, 1, 1)), np.reshape(NEGATIVE, (3, 1, 1)))
-    return _hex(255 + (ends - 255) * abs(share))
+    """Return colours (3, H, W) from −1 (purple) over 0 (white) to 1 (orange)."""
+    ends = np.where(values > 0, np.reshape(POSITIVE, (3, 1, 1)), np.reshape(NEGATIVE, (3, 1, 1)))
+    return 255 + (ends - 255) * np.clip(abs(values), 0, 1)
 
 
-def _hex(colors):
-    """Return rows of "#rrggbb" from an array (3, H, W) of values from 0 to 255."""
-    red, green, blue = np.round(colors).astype(int)
-    return [[f"#{color:06x}" for color in row] for row in (red * 256 + green) * 256 + blue]
-
-
-def _pixels(colors, x, y, width):
-    """Draw rows of colours as a square, each colour as one path of horizontal runs."""
-    size = len(colors)
-    runs = {}
-    for row, line in enumerate(colors):
-        column = 0
-        for color, run in groupby(line):
-            length = len(list(run))
-            runs.setdefault(color, []).append(f"M{column} {row}h{length}v1h-{length}z")
-            column += length
-    paths = "".join(f'<path fill="{color}" d="{"".join(run)}"/>' for color, run in runs.items())
-    return (f'<g transform="translate({x} {y}) scale({width / size:.4f})" '
-            f'shape-rendering="crispEdges">{paths}<rect width="{size}" height="{size}" '
-            f'fill="none" stroke="#333333" stroke-width="0.2"/></g>')
-
-
-def _text(x, y, words, size=16, anchor="start"):
-    return f'<text x="{x}" y="{y}" font-size="{size}" text-anchor="{anchor}">{words}</text>'
+def _picture(colors, x, y, width=150):
+    """Draw an array (3, H, W) of values from 0 to 255 as a square with a frame."""
+    pixels = np.round(colors).astype(np.uint8).transpose(1, 2, 0)
+    frame = box(x, y, width, width, stroke="#333333", stroke_width=width / 160,
+                shape_rendering="crispEdges")
+    return image(pixels, x, y, width) + frame

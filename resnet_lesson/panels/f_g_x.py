@@ -8,6 +8,7 @@ from matplotlib.patches import Rectangle
 
 from resnet_lesson import figures
 from resnet_lesson.panels.base import FigurePanel
+from resnet_lesson.words import fixed
 
 GRID = np.linspace(-1, 1, 101)
 HIGHEST = 13.5  # |g| reaches 5 + 5 + 3 on the grid, with every coefficient at its end
@@ -34,7 +35,6 @@ class FGX(FigurePanel):
     size = (10, 4.6)
 
     def make_controls(self):
-        """Return sliders for a, b, c, alpha and x."""
         def slider(name, value, low, high, step, digits):
             return widgets.FloatSlider(value, description=name, min=low, max=high, step=step,
                                        readout_format=f".{digits}f")
@@ -89,7 +89,6 @@ class FGX(FigurePanel):
                 self._target, self._target_name]
 
     def draw(self, result, values):
-        """Move curves, bars and numbers."""
         for name in ("f", "g", "output"):
             getattr(self, f"_{name}").set_data(GRID, result.curves[name])
         x, output, target = values["x"], result.point["output"], result.point["f"]
@@ -105,7 +104,6 @@ class FGX(FigurePanel):
             number.set_verticalalignment("bottom" if high >= low else "top")
 
     def describe(self, result, values):
-        """Return f, g and the block's output as formulas, and the addition at x."""
         alpha, x = values["alpha"], values["x"]
         words = (f"f(x) = {polynomial(*result.f)} = g(x) + x with g(x) = "
                  f"{polynomial(*result.g)}. ")
@@ -138,8 +136,7 @@ def polynomial(a, b, c):
 
 
 def _number(value, digits):
-    words = f"{round(value, digits) + 0.0:.{digits}f}".rstrip("0").rstrip(".")
-    return words.replace("-", "−")
+    return fixed(value, digits).rstrip("0").rstrip(".")
 
 
 def _bracketed(value):

@@ -23,21 +23,14 @@ NEW_SEED = 1000  # none of the recorded ones
 
 
 class Flow(NamedTuple):
-    """What ``GradientFlow.compute`` returns.
+    """One quantity in networks of one kind."""
 
-    Attributes:
-        profiles: by shortcut, an array (seeds, blocks) of the chosen quantity.
-        ratios: by shortcut, ``{depth: array (seeds,)}``, the ratio of the ends.
-        live: the network measured just now, (blocks,), or ``None``.
-        live_ratio: its ratio of the ends, or ``None``.
-        limits: ((low, high), zero) of the profiles and of the ratios: exponents that hold every
-            depth of this setting, and whether any value is exactly 0.
-    """
-
-    profiles: dict
-    ratios: dict
-    live: np.ndarray
-    live_ratio: float
+    profiles: dict  # by shortcut, an array (seeds, blocks)
+    ratios: dict  # by shortcut, {depth: array (seeds,)}, the ratio of the ends
+    live: np.ndarray | None  # the network measured just now, (blocks,)
+    live_ratio: float | None  # its ratio of the ends
+    # ((low, high), zero) of the profiles and of the ratios: exponents that hold every depth of
+    # this setting, and whether any value is exactly 0
     limits: tuple
 
 
@@ -56,12 +49,6 @@ def measured(shortcut, norm, initialisation, depth, seed):
     return experiment.measure_network(shortcut, norm, initialisation, depth, seed)
 
 
-def networks(shortcut, norm, initialisation, depth):
-    """Return the rows of one setting: recorded ones, or one measured now if there are none."""
-    setting = (shortcut, norm, initialisation, depth)
-    return recorded().get(setting) or [measured(*setting, 0)]
-
-
 @lru_cache(maxsize=64)
 def _limits(norm, initialisation, quantity):
     field, column = QUANTITIES[quantity]
@@ -75,7 +62,7 @@ def _limits(norm, initialisation, quantity):
 
 
 class GradientFlow(FigurePanel):
-    """Gradients in networks of one stage at initialisation, recorded over seeds or measured now.
+    """Gradients in networks of one stage at initialisation, recorded over seeds.
 
     Controls: ``shortcut``, ``norm``, ``initialisation`` and ``depth`` (in blocks) of the network;
     ``quantity``, what is shown; ``live``, which measures one more network with new weights.
@@ -85,7 +72,6 @@ class GradientFlow(FigurePanel):
     size = (10.5, 4.6)
 
     def make_controls(self):
-        """Return the settings of the network, what to show, and the switch to measure now."""
         def choice(name, options):
             return widgets.Dropdown(options=options, description=name, layout=widgets.Layout(
                 width="max-content", margin="2px 14px 2px 2px"))
@@ -106,99 +92,101 @@ class GradientFlow(FigurePanel):
         """Return a ``Flow``: all three shortcuts at this depth, and their ratios at every depth.
 
         Raises:
-            ValueError: an unknown quantity, or a setting that makes no network.
+            ValueError: a setting that is not recorded.
         """
-        if quantity not in QUANTITIES:
-            raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}, got {quantity!r}")
+        for name, value, known in (
+                ("shortcut", shortcut, experiment.SHORTCUTS), ("norm", norm, experiment.NORMS),
+                ("initialisation", initialisation, experiment.INITIALISATIONS),
+                ("depth", depth, experiment.DEPTHS), ("quantity", quantity, QUANTITIES)):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(map(str, known))}, "
+                                 f"got {value!r}")
         field, column = QUANTITIES[quantity]
         profiles, ratios = {}, {}
         for arm in experiment.SHORTCUTS:
-            rows = networks(arm, norm, initialisation, depth)
-            profiles[arm] = np.array([getattr(row, field) for row in rows])
-            ratios[arm] = {d: np.array([getattr(row, column) for row in
-                                        recorded()[(arm, norm, initialisation, d)]])
-                           for d in experiment.DEPTHS
-                           if (arm, norm, initialisation, d) in recorded()}
-            ratios[arm][depth] = np.array([getattr(row, column) for row in rows])
-        row = measured(shortcut, norm, initialisation, depth, NEW_SEED) if live else None
-        return Flow(profiles, ratios, row and np.array(getattr(row, field)),
-                    row and getattr(row, column), _limits(norm, initialisation, quantity))
+            rows = {d: recorded()[arm, norm, initialisation, d] for d in experiment.DEPTHS}
+            profiles[arm] = np.array([getattr(row, field) for row in rows[depth]])
+            ratios[arm] = {d: np.array([getattr(row, column) for row in found])
+                           for d, found in rows.items()}
+        found = Flow(profiles, ratios, None, None, _limits(norm, initialisation, quantity))
+        if not live:
+            return found
+        row = measured(shortcut, norm, initialisation, depth, NEW_SEED)
+        return found._replace(live=np.array(getattr(row, field)), live_ratio=getattr(row, column))
 
     def make_figure(self, figure):
         """Make the profile over the blocks on the left, the ratio by depth on the right."""
-        self._left, self._right = figure.subplots(1, 2, width_ratios=(1.25, 1))
-        self._bands, self._profiles, self._ratios = {}, {}, {}
+        left, right = self._axes = figure.subplots(1, 2, width_ratios=(1.25, 1))
+        self._lines, self._bands = {}, {}
         for arm in experiment.SHORTCUTS:
-            look = {"color": COLORS[arm], "linestyle": DASHES[arm], "marker": MARKERS[arm]}
-            self._profiles[arm], = self._left.plot([], [], label=arm, **look)
-            self._ratios[arm], = self._right.plot([], [], **look)
-            self._bands[arm] = [ax.fill_between([0, 1], 1, 1, color=COLORS[arm], alpha=0.25,
-                                                linewidth=0) for ax in (self._left, self._right)]
+            for ax, label in ((left, arm), (right, None)):
+                self._lines[arm, ax], = ax.plot([], [], DASHES[arm], color=COLORS[arm],
+                                                marker=MARKERS[arm], label=label)
+                self._bands[arm, ax] = ax.fill_between([0, 1], 1, 1, color=COLORS[arm],
+                                                       alpha=0.25, linewidth=0)
         self._live = [ax.plot([], [], "x", color="black", markersize=9, markeredgewidth=2,
                               label=label)[0]
-                      for ax, label in ((self._left, "measured now"), (self._right, None))]
-        self._here = self._right.axvline(4, color="black", linewidth=1.2)
-        ends = self._left.get_xaxis_transform()
-        self._blocks = [self._left.text(x, -0.04, "", transform=ends, ha="center", va="top",
-                                        fontsize=13) for x in (0, 1)]
-        self._left.set(xlim=(-0.04, 1.04), xticks=[0, 1], xticklabels=["", ""],
-                       xlabel="\nblock, from input to output", ylabel="size")
+                      for ax, label in ((left, "measured now"), (right, None))]
+        self._here = right.axvline(4, color="black", linewidth=1.2)
+        ends = left.get_xaxis_transform()
+        self._blocks = [left.text(x, -0.04, "", transform=ends, ha="center", va="top",
+                                  fontsize=13) for x in (0, 1)]
+        left.set(xlim=(-0.04, 1.04), xticks=[0, 1], xticklabels=["", ""],
+                 xlabel="\nblock, from input to output", ylabel="size")
         depths = experiment.DEPTHS
-        self._right.set_xscale("log", base=2)
-        self._right.set_xticks(depths, [str(depth) for depth in depths])
-        self._right.minorticks_off()
-        self._right.set(xlim=(depths[0] * 0.85, depths[-1] * 1.18), xlabel="blocks")
-        self._right.axhspan(1 / FACTOR, FACTOR, color=figures.YELLOW,
-                            alpha=0.35, linewidth=0)
+        right.set_xscale("log", base=2)
+        right.set_xticks(depths, [str(depth) for depth in depths])
+        right.minorticks_off()
+        right.set(xlim=(depths[0] * 0.85, depths[-1] * 1.18), xlabel="blocks",
+                  title="first ÷ last block")
+        right.axhspan(1 / FACTOR, FACTOR, color=figures.YELLOW, alpha=0.35, linewidth=0)
         figure.legend(loc="outside upper center", ncols=4)
-        self._right.set_title("first ÷ last block")
-        # The layout is found once, with the widest tick labels, so that backgrounds can be kept.
-        for ax in (self._left, self._right):
+        for ax in (left, right):  # the widest tick labels
             log_axis(ax, -50, 10, zero=True)
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        return [*[band for pair in self._bands.values() for band in pair],
-                *self._profiles.values(), *self._ratios.values(), *self._live, self._here,
+        return [*self._bands.values(), *self._lines.values(), *self._live, self._here,
                 *self._blocks]
 
     def draw(self, result, values):
         """Move the lines; new scales only where norm, initialisation or quantity changed."""
+        left, right = self._axes
         look = (result.limits, values["quantity"] == "activation spread")
         if look != self.look:
             self.look = look
-            self._zeros = [log_axis(ax, *limits, zero) for ax, (limits, zero) in
-                           zip((self._left, self._right), result.limits, strict=True)]
-            self._right.set_title("last ÷ first block" if look[1] else "first ÷ last block")
+            self._zeros = {ax: log_axis(ax, *limits, zero)
+                           for ax, (limits, zero) in zip(self._axes, result.limits, strict=True)}
+            right.set_title("last ÷ first block" if look[1] else "first ÷ last block")
         for arm, profile in result.profiles.items():
-            depths = np.array(sorted(result.ratios[arm]))
-            chosen = arm == values["shortcut"]
-            x = np.linspace(0, 1, profile.shape[1])
-            ratios = np.array([(r.min(), np.median(r), r.max())
-                               for r in (result.ratios[arm][d] for d in depths)]).T
-            edges = np.array([profile.min(0), np.median(profile, 0), profile.max(0)])
-            for line, band, x_values, spread, zero in (
-                    (self._profiles[arm], self._bands[arm][0], x, edges, self._zeros[0]),
-                    (self._ratios[arm], self._bands[arm][1], depths, ratios, self._zeros[1])):
-                low, middle, high = above(spread, zero)
-                line.set_data(x_values, middle)
-                line.set(alpha=1 if chosen else 0.35, linewidth=3.5 if chosen else 2,
-                         zorder=2.5 if chosen else 2)
-                band.set_verts([np.concatenate([np.column_stack([x_values, low]),
-                                                np.column_stack([x_values, high])[::-1]])])
-                band.set_visible(chosen)
-            self._profiles[arm].set_markevery(max(1, profile.shape[1] // 8))
+            depths, chosen = sorted(result.ratios[arm]), arm == values["shortcut"]
+            self._show(arm, left, np.linspace(0, 1, profile.shape[1]), _edges(profile), chosen)
+            self._show(arm, right, depths,
+                       np.transpose([_edges(result.ratios[arm][d]) for d in depths]), chosen)
+            self._lines[arm, left].set_markevery(max(1, profile.shape[1] // 8))
         self._here.set_xdata([values["depth"]] * 2)
         self._blocks[0].set_text("block 1")
         self._blocks[1].set_text(f"block {values['depth']}")
-        live = result.live
-        self._live[0].set_markevery(max(1, values["depth"] // 8))
-        self._live[0].set_data(*(([], []) if live is None else (
-            np.linspace(0, 1, len(live)), above(live, self._zeros[0]))))
-        self._live[1].set_data(*(([], []) if live is None else (
-            [values["depth"]], above([result.live_ratio], self._zeros[1]))))
+        for line in self._live:
+            line.set_data([], [])
+        if result.live is not None:
+            self._live[0].set_data(np.linspace(0, 1, len(result.live)),
+                                   above(result.live, self._zeros[left]))
+            self._live[0].set_markevery(max(1, values["depth"] // 8))
+            self._live[1].set_data([values["depth"]],
+                                   above([result.live_ratio], self._zeros[right]))
+
+    def _show(self, arm, ax, x, edges, chosen):
+        """Move one line to the medians; the chosen arm stands out and has a band around it."""
+        low, middle, high = above(edges, self._zeros[ax])
+        line, band = self._lines[arm, ax], self._bands[arm, ax]
+        line.set_data(x, middle)
+        if chosen:
+            line.set(alpha=1, linewidth=3.5, zorder=2.5)
+        else:
+            line.set(alpha=0.35, linewidth=2, zorder=2)
+        band.set_verts([np.concatenate([np.column_stack([x, low]),
+                                        np.column_stack([x, high])[::-1]])])
+        band.set_visible(chosen)
 
     def describe(self, result, values):
-        """Return both ends, their ratio with its spread, and what becomes of the gradient."""
         arm, depth = values["shortcut"], values["depth"]
         first, last = (short(np.median(result.profiles[arm][:, i])) for i in (0, -1))
         ratios = result.ratios[arm][depth]
@@ -217,10 +205,12 @@ class GradientFlow(FigurePanel):
         return words[0].upper() + words[1:]
 
 
+def _edges(values):
+    """Return lowest, median and highest over the networks."""
+    return values.min(0), np.median(values, 0), values.max(0)
+
+
 def _spread(values):
-    if len(values) == 1:
-        return "one network, measured now"
     if values.min() == values.max():
         return f"in all of {len(values)} networks"
-    return (f"median of {len(values)} networks; {short(values.min())} to "
-            f"{short(values.max())}")
+    return f"median of {len(values)} networks; {short(values.min())} to {short(values.max())}"

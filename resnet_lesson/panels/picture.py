@@ -1,6 +1,5 @@
-"""What panels are painted with: order of drawing, pixels, PNG and SVG."""
+"""What panels are painted with: order of drawing, pixels, PNG."""
 
-import html
 import struct
 import textwrap
 import zlib
@@ -36,10 +35,11 @@ def drawing_order(figure, artists):
 
 
 def quick_png(picture):
-    """Return an array (height, width, 3) of bytes as PNG, in half the time that Pillow takes.
+    """Return an array (height, width, 3) of bytes as PNG.
 
     Each row is stored as its difference from the row above (filter type 2 of the PNG
-    specification, section 9.2) instead of trying all filters on it.
+    specification, section 9.2) instead of trying all filters on it: 1.6 ms for a panel's picture,
+    for which Pillow takes 10 to 11 ms at its quickest level.
     """
     height, width, _ = picture.shape
     flat = picture.reshape(height, -1)
@@ -71,21 +71,3 @@ def text_picture(words, width):
                     linespacing=1.25)
         canvas.draw()
     return rgb(canvas)
-
-
-def svg(width, height, *parts):
-    """Return an SVG document of the given size in pixels from its parts."""
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-            f'width="100%" style="max-width:{width}px;background:white" '
-            f'font-family="DejaVu Sans, Verdana, sans-serif" font-size="16">'
-            f"{''.join(parts)}</svg>")
-
-
-def with_caption(source, caption, size):
-    """Return an SVG document that holds ``source`` and, under it, the caption in lines."""
-    width, height = size[0] * 100, size[1] * 100
-    lines = textwrap.wrap(caption, int(width / 9))
-    text = "".join(f'<text x="8" y="{height + 24 + 22 * i:.0f}">{html.escape(line)}</text>'
-                   for i, line in enumerate(lines))
-    inner = source.replace('width="100%"', f'width="{width:.0f}" height="{height:.0f}"', 1)
-    return svg(round(width), round(height + 22 * len(lines) + 16), inner, text)

@@ -6,25 +6,26 @@ import re
 import ipywidgets as widgets
 
 from resnet_lesson import figures, reader
-from resnet_lesson.panels.base import LOOKS, WIDGET_VIEW
+from resnet_lesson.panels.base import LOOKS, Captioned, paragraph
 
 
-class Prediction(widgets.VBox):
+class Prediction(Captioned):
     """A question with a few answers to choose from, and later the measured one beside it.
 
     Args:
         question: a sentence.
         options: the possible answers, at least two, all different.
 
-    Use: show it in a cell of its own before the measurement. After the measurement call
-    ``compare(answer, evidence)``, which shows the same object again, in both places. Whoever ran
-    all cells at once can still choose: the live view holds the verdict back until then. The
-    caption never does, since whoever reads a printed or exported notebook cannot choose.
+    Show it in a cell of its own before the measurement; ``compare`` after the measurement shows
+    the same object again, in both places. Whoever ran all cells at once can still choose: the
+    live view holds the verdict back until then. The caption never does, since whoever reads a
+    printed or exported notebook cannot choose.
 
     Attributes:
         choice: what the reader chose, or ``None``.
         measured: the option that the measurement supports, or ``None`` before ``compare``.
         caption: the state in words; also its ``repr``.
+        radio, words: the widgets with the options, and with what is said about the choice.
 
     Raises:
         ValueError: fewer than two options, or two that are equal.
@@ -37,30 +38,29 @@ class Prediction(widgets.VBox):
                              f"got {options}")
         self.question, self.options = question, options
         self.measured, self.evidence = None, ""
-        self._radio = widgets.RadioButtons(options=options, value=None, tooltip=question,
-                                           layout=widgets.Layout(width="auto"))
+        self.radio = widgets.RadioButtons(options=options, value=None, tooltip=question,
+                                          layout=widgets.Layout(width="auto"))
         earlier = reader.read()["predictions"].get(question, {})
         if earlier.get("choice") in options:
             self.choice = earlier["choice"]
             self.measured = earlier["outcome"] if earlier["outcome"] in options else None
-        self._radio.observe(lambda change: self._keep(), names="value")
-        self._words = widgets.HTML()
+        self.radio.observe(lambda change: self._keep(), names="value")
+        self.words = widgets.HTML()
         super().__init__([
             widgets.HTML(f'{LOOKS}<p style="font-size:16px;font-weight:bold;margin:4px 0">'
-                         f"{html.escape(question)}</p>"), self._radio, self._words])
-        self.add_class("lesson-panel")
+                         f"{html.escape(question)}</p>"), self.radio, self.words])
         self._tell()
 
     @property
     def choice(self):
         """Return what the reader chose, or ``None``."""
-        return self._radio.value
+        return self.radio.value
 
     @choice.setter
     def choice(self, option):
         if option is not None and option not in self.options:
             raise ValueError(f"choose one of {', '.join(self.options)}; got {option!r}")
-        self._radio.value = option
+        self.radio.value = option
 
     def compare(self, measured, evidence=""):
         """Show the prediction beside what was measured.
@@ -86,9 +86,12 @@ class Prediction(widgets.VBox):
         if self.measured is None:
             return (f"{self.question} Options: {'; '.join(self.options)}. "
                     f"Your prediction: {self.choice or 'none yet'}.")
-        verdict = ("" if self.choice is None else
-                   "Your prediction holds. " if self.choice == self.measured else
-                   f"You predicted “{self.choice}”. ")
+        if self.choice is None:
+            verdict = ""
+        elif self.choice == self.measured:
+            verdict = "Your prediction holds. "
+        else:
+            verdict = f"You predicted “{self.choice}”. "
         return f"{verdict}Measured: {self.measured}. {self.evidence}".rstrip()
 
     def _keep(self):
@@ -98,31 +101,27 @@ class Prediction(widgets.VBox):
         self._tell()
 
     def _tell(self):
-        asked, known = self.choice is not None, self.measured is not None
-        self._radio.disabled = asked and known
-        words = (self.caption if asked and known else
-                 f"Your prediction: {self.choice}." if asked else
-                 "The measurement is done. Choose an answer to see it." if known else "")
-        color = figures.GREEN if self.choice == self.measured else figures.AMBER
-        mark = f"border-left:6px solid {color};padding-left:10px;" * (asked and known)
-        self._words.value = (f'<p role="status" style="font-size:16px;line-height:1.4;'
-                             f'margin:4px 0;max-width:900px;{mark}">{html.escape(words)}</p>')
-
-    def __repr__(self):
-        """Return the state in words."""
-        return self.caption
-
-    def _repr_mimebundle_(self, **kwargs):
-        """Return the live view and the state in words, as Markdown and as text."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        live = bundle[0] if isinstance(bundle, tuple) else bundle
-        if self.measured is None:
-            lines = "\n".join(f"- {_escaped(option)}" for option in self.options)
-            markdown = f"**Predict:** {_escaped(self.question)}\n\n{lines}"
+        asked, known, color = self.choice is not None, self.measured is not None, None
+        if asked and known:
+            words = self.caption
+            color = figures.GREEN if self.choice == self.measured else figures.AMBER
+        elif asked:
+            words = f"Your prediction: {self.choice}."
+        elif known:
+            words = "The measurement is done. Choose an answer to see it."
         else:
-            markdown = f"**Prediction and measurement.** {_escaped(self.caption)}"
-        return {WIDGET_VIEW: live[WIDGET_VIEW], "text/markdown": markdown,
-                "text/plain": self.caption}
+            words = ""
+        self.radio.disabled = asked and known
+        self.words.value = paragraph(words, color)
+
+    def snapshot(self):
+        """Return the state in words, as Markdown."""
+        if self.measured is not None:
+            words = f"**Prediction and measurement.** {_escaped(self.caption)}"
+        else:
+            options = "\n".join(f"- {_escaped(option)}" for option in self.options)
+            words = f"**Predict:** {_escaped(self.question)}\n\n{options}"
+        return {"text/markdown": words}
 
 
 def _escaped(words):

@@ -1,42 +1,34 @@
 """Panel *step through a convolution*: a window moves over a padded input, cell by cell."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import ipywidgets as widgets
 
 from resnet_lesson import figures
 from resnet_lesson.networks.convolution import output_size, span_size, unreached, windows
-from resnet_lesson.panels.base import DrawingPanel, svg
+from resnet_lesson.panels.base import DrawingPanel, in_a_row
+from resnet_lesson.panels.svg import box, element, svg, text
 
 LIMITS = {"input_size": (1, 12), "kernel_size": (1, 7), "stride": (1, 5), "padding": (0, 6),
           "dilation": (1, 4)}
+MOST = (12 + 2 * 6)**2 - 1  # number of the last window, where there are most of them
 FASTEST = 20  # windows a second
 PALE, ZERO, DONE = "#DDE6EE", "#FBE3C0", "#BBDDF3"
 _LEFT, _RIGHT, _TOP, _ROOM = 10, 490, 44, 400  # where the two grids are, and how large at most
 _LEGEND, _RULE, _NUMBERS = 474, 506, 534  # heights of the three lines of text under them
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of a convolution over a square picture.
+class Step(NamedTuple):
+    """One step of a convolution over a square picture."""
 
-    Attributes:
-        size: the output's size along one side.
-        number: which window, 0 … size² − 1, row by row.
-        row: the output cell's row; ``column`` its column.
-        rows: positions of the rows that the window reads, padding included; ``columns`` alike.
-        missed: rows (and, the picture being square, columns) that no window reads.
-        numbers: the formula with the numbers of this setting in it.
-    """
-
-    size: int
-    number: int
-    row: int
+    size: int  # the output's, along one side
+    number: int  # which window, 0 … size² − 1, row by row
+    row: int  # of the output cell
     column: int
-    rows: range
+    rows: range  # those that the window reads, padding included
     columns: range
-    missed: tuple
-    numbers: str
+    missed: tuple  # rows (and, the picture being square, columns) that no window reads
+    numbers: str  # the formula with the numbers of this setting in it
 
     def cells(self, input_size):
         """Return the input cells that the window reads, a list of (row, column)."""
@@ -61,48 +53,42 @@ class WindowPanel(DrawingPanel):
     size = (9, 5.5)
 
     def __init__(self, **start):
-        self.play = widgets.Play(min=0, max=35, value=0, show_repeat=True,
+        super().__init__(**start)
+        step = self.controls["step"]
+        self.play = widgets.Play(min=0, max=step.max, value=step.value, show_repeat=True,
                                  tooltip="Play and pause, stop, repeat")
         self.speed = widgets.IntSlider(10, 1, FASTEST, description="per second",
                                        style={"description_width": "initial"},
                                        layout=widgets.Layout(width=_wide(14.5)),
                                        tooltip="How many windows a second play shows")
-        super().__init__(**start)
         self.speed.observe(self._set_interval, names="value")
         self._set_interval()
         # The player leads the slider through the kernel. A link in the browser would send two
-        # messages for each window, and would start with the player's value, whatever the slider's.
-        self.play.value = self.controls["step"].value
-        widgets.link((self.play, "value"), (self.controls["step"], "value"))
+        # messages for each window.
+        widgets.dlink((step, "max"), (self.play, "max"))
+        widgets.link((self.play, "value"), (step, "value"))
         back, on = (widgets.Button(description=words, layout=widgets.Layout(width=_wide(5)))
                     for words in ("Back", "Step"))
         back.on_click(lambda _: self.move(-1))
         on.on_click(lambda _: self.move(1))
-        heading, settings, picture, words = self.children
-        settings.children = [child for child in settings.children
-                             if child is not self.controls["step"]]
-        walk = widgets.HBox([self.play, back, on, self.controls["step"], self.speed],
-                            layout=widgets.Layout(flex_flow="row wrap", align_items="center"))
-        self.children = [heading, settings, walk, picture, words]
+        self.buttons |= {"back": back, "step": on}
+        self.row.children = [child for child in self.row.children if child is not step]
+        heading, *rest = self.children
+        self.children = [heading, self.row, in_a_row(self.play, back, on, step, self.speed),
+                         *rest[1:]]
 
     def make_controls(self):
-        """Return the five settings of a convolution and the number of the window."""
         first = {"input_size": 8, "kernel_size": 3, "stride": 1, "padding": 0, "dilation": 1}
         controls = {name: widgets.IntSlider(first[name], low, high, description=name,
                                             layout=widgets.Layout(width=_wide(15.3)))
                     for name, (low, high) in LIMITS.items()}
-        controls["step"] = widgets.IntSlider(0, 0, 35, description="window", readout=False,
+        controls["step"] = widgets.IntSlider(0, 0, MOST, description="window", readout=False,
                                              layout=widgets.Layout(width=_wide(13.7)))
         return controls
 
     @staticmethod
     def compute(input_size, kernel_size, stride=1, padding=0, dilation=1, step=0):
-        """Return the ``Step`` of a convolution over a square picture; pure, without widgets.
-
-        Args:
-            input_size, kernel_size, stride, padding, dilation: as in
-                ``convolution.output_size``; the same along height and width.
-            step: which window, row by row; beyond the last one it means the last one.
+        """Return one ``Step`` of a convolution; a number beyond the last means the last one.
 
         Raises:
             ValueError: no window fits, or a value makes no sense; the sentence names it.
@@ -121,43 +107,36 @@ class WindowPanel(DrawingPanel):
         step.value = (step.value + by) % (step.max + 1)
 
     def reset(self):
-        """Stop, and move every control back to where it started."""
         self.play.playing = False
         super().reset()
 
     def update(self):
-        """Draw the current state, and let the player end at the last window."""
+        """Draw the current state, and let slider and player end at the last window."""
         super().update()
         if self.result is not None:
-            quiet, self._quiet = self._quiet, True
-            self.controls["step"].max = self.play.max = self.result.size**2 - 1
-            self._quiet = quiet
+            self.controls["step"].max = self.result.size**2 - 1
 
     def render(self, result, values):
-        """Return the drawing: padded input with the window, output so far, the formula."""
         n, padding = values["input_size"], values["padding"]
         cell = _cell(n + 2 * padding)
         return _document(
-            _input(n, padding, cell, result.missed), _window(result, n, padding, cell),
-            _output(result, cell), _legend(result.missed, padding),
-            _text(_LEFT, _NUMBERS, result.numbers, size=18, weight="bold"))
+            result.numbers, "black", _input(n, padding, cell, result.missed),
+            _window(result, n, padding, cell), _output(result, cell),
+            _legend(result.missed, padding))
 
     def draw_trouble(self, words, values):
-        """Draw the window beside the input that it does not fit into."""
         n, padding = values["input_size"], values["padding"]
         span = span_size(values["kernel_size"], values["dilation"])
-        cell = _cell(max(span, n + 2 * padding))
-        self._svg = _document(
-            _input(n, padding, cell, ()),
-            _box(_LEFT, _TOP, span * cell, span * cell, "none", figures.ORANGE, 4, dash="10 6"),
-            _text(_RIGHT, 120, "No window fits.", size=20, weight="bold", fill=figures.ORANGE),
-            _text(_RIGHT, 150, f"The window spans {span} × {span} cells,"),
-            _text(_RIGHT, 174, f"the padded input has {n + 2 * padding} × {n + 2 * padding}."),
-            _text(_LEFT, _NUMBERS, _numbers(**{name: values[name] for name in LIMITS}), size=18,
-                  weight="bold", fill=figures.ORANGE))
+        padded = n + 2 * padding
+        cell = _cell(max(span, padded))
+        self.source = _document(
+            _numbers(**{name: values[name] for name in LIMITS}), figures.ORANGE,
+            _input(n, padding, cell, ()), _frame(_LEFT, _TOP, span * cell, stroke_dasharray="10 6"),
+            text(_RIGHT, 120, "No window fits.", figures.ORANGE, size=20, bold=True),
+            text(_RIGHT, 150, f"The window spans {span} × {span} cells,"),
+            text(_RIGHT, 174, f"the padded input has {padded} × {padded}."))
 
     def describe(self, result, values):
-        """Return which cells the window reads, and how many are never read."""
         n = values["input_size"]
         unread = result.unread(n)
         tail = ("Every input cell is read by some window." if not unread else
@@ -166,14 +145,14 @@ class WindowPanel(DrawingPanel):
                 f"{_positions('row', result.rows)} and {_positions('column', result.columns)} and "
                 f"writes output cell ({result.row}, {result.column}). {tail}")
 
-    def _set(self, values):
-        most = (LIMITS["input_size"][1] + 2 * LIMITS["padding"][1])**2
-        before = self.controls["step"].max
-        self.play.max = self.controls["step"].max = most  # update() takes it back
+    def set(self, **values):
+        """Move several controls at once, ``step`` as far as the others will let it."""
+        step = self.controls["step"]
+        before, step.max = step.max, MOST  # update() takes it back
         try:
-            super()._set(values)
+            super().set(**values)
         except ValueError:
-            self.play.max = self.controls["step"].max = before
+            step.max = before
             raise
 
     def _set_interval(self, change=None):
@@ -202,96 +181,83 @@ def _numbers(input_size, kernel_size, stride, padding, dilation):
 
 def _positions(name, positions):
     listed = ", ".join(str(position).replace("-", "−") for position in positions)
-    return f"{name}{'s' if len(positions) > 1 else ''} {listed}"
+    return f"{name} {listed}" if len(positions) == 1 else f"{name}s {listed}"
 
 
 def _cell(cells):
-    """Return how many pixels a cell is wide so that this many fit."""
-    return min(40.0, _ROOM / cells)
+    return min(40.0, _ROOM / cells)  # pixels
 
 
-def _document(*parts):
-    rule = _text(_LEFT, _RULE, "output = ⌊(input + 2·padding − span) / stride⌋ + 1,   "
-                               "span = dilation·(kernel − 1) + 1", fill=figures.GREY)
-    return svg(900, 550, *parts, rule)
+def _document(numbers, color, *parts):
+    """Return the drawing with the formula under it, in letters and in numbers."""
+    return svg(900, 550, *parts, text(_LEFT, _NUMBERS, numbers, color, size=18, bold=True),
+               text(_LEFT, _RULE, "output = ⌊(input + 2·padding − span) / stride⌋ + 1,   "
+                                  "span = dilation·(kernel − 1) + 1", figures.GREY))
 
 
 def _input(n, padding, cell, missed):
     """Draw the input, its padding around it, and crosses on what no window reads."""
     inner, edge = _LEFT + padding * cell, _TOP + padding * cell
-    padded = n + 2 * padding
     around = f", padding {padding}" if padding else ""
-    parts = [_text(_LEFT, 28, f"input {n} × {n}{around}", weight="bold"),
-             _grid(_LEFT, _TOP, padded, cell, "#BBBBBB", dash="3 3"),
-             _box(inner, edge, n * cell, n * cell, PALE, "none", 0),
-             _grid(inner, edge, n, cell, "#8A97A3")]
-    gaps = set(missed)
-    path = "".join(f"M{inner + (column + 0.28) * cell:.1f} {edge + (row + 0.28) * cell:.1f}"
-                   f"l{0.44 * cell:.1f} {0.44 * cell:.1f}m0 {-0.44 * cell:.1f}"
-                   f"l{-0.44 * cell:.1f} {0.44 * cell:.1f}"
-                   for row in range(n) for column in range(n) if row in gaps or column in gaps)
-    parts.append(f'<path class="missed" d="{path}" stroke="#333333" stroke-width="2" '
-                 f'fill="none"/>' if path else "")
+    parts = [text(_LEFT, 28, f"input {n} × {n}{around}", bold=True),
+             _grid(_LEFT, _TOP, n + 2 * padding, cell, "#BBBBBB", stroke_dasharray="3 3"),
+             box(inner, edge, n * cell, n * cell, PALE), _grid(inner, edge, n, cell, "#8A97A3")]
+    crosses = "".join(f"M{inner + (column + 0.28) * cell:.1f} {edge + (row + 0.28) * cell:.1f}"
+                      f"l{0.44 * cell:.1f} {0.44 * cell:.1f}m0 {-0.44 * cell:.1f}"
+                      f"l{-0.44 * cell:.1f} {0.44 * cell:.1f}"
+                      for row in range(n) for column in range(n)
+                      if row in missed or column in missed)
+    parts.append(element("path", class_="missed", d=crosses, stroke="#333333", stroke_width=2,
+                         fill="none"))
     return "".join(parts)
 
 
 def _window(result, n, padding, cell):
     """Draw the cells that the window reads, and a frame around them."""
-    inside = range(n)
-    cells = "".join(
-        _box(_LEFT + (column + padding) * cell, _TOP + (row + padding) * cell, cell, cell,
-             figures.AMBER if row in inside and column in inside else ZERO, "#7A5200", 1,
-             name="read" if row in inside and column in inside else "zero")
-        for row in result.rows for column in result.columns)
+    inside, parts = result.cells(n), []
+    for row in result.rows:
+        for column in result.columns:
+            name, color = ("read", figures.AMBER) if (row, column) in inside else ("zero", ZERO)
+            parts.append(box(_LEFT + (column + padding) * cell, _TOP + (row + padding) * cell,
+                             cell, cell, color, stroke="#7A5200", class_=name))
     left, top = result.columns[0] + padding, result.rows[0] + padding
     width = result.columns[-1] - result.columns[0] + 1
-    return cells + _box(_LEFT + left * cell, _TOP + top * cell, width * cell, width * cell, "none",
-                        figures.ORANGE, 4, name="frame")
+    return "".join(parts) + _frame(_LEFT + left * cell, _TOP + top * cell, width * cell)
 
 
 def _output(result, cell):
     """Draw the output: cells done, the one being written, those to come."""
     size, row, column = result.size, result.row, result.column
-    parts = [_text(_RIGHT, 28, f"output {size} × {size}", weight="bold"),
-             _box(_RIGHT, _TOP, size * cell, row * cell, DONE, "none", 0),
-             _box(_RIGHT, _TOP + row * cell, column * cell, cell, DONE, "none", 0),
-             _grid(_RIGHT, _TOP, size, cell, "#8A97A3"),
-             _box(_RIGHT + column * cell, _TOP + row * cell, cell, cell, figures.ORANGE,
-                  figures.ORANGE, 4, name="written")]
-    return "".join(parts)
+    return "".join([
+        text(_RIGHT, 28, f"output {size} × {size}", bold=True),
+        box(_RIGHT, _TOP, size * cell, row * cell, DONE),
+        box(_RIGHT, _TOP + row * cell, column * cell, cell, DONE),
+        _grid(_RIGHT, _TOP, size, cell, "#8A97A3"),
+        _frame(_RIGHT + column * cell, _TOP + row * cell, cell, figures.ORANGE, class_="written")])
 
 
 def _legend(missed, padding):
     """Draw what the colours and crosses mean, as far as they occur."""
-    entries = [(figures.AMBER, "read by the window", True), (ZERO, "padding in it", padding > 0),
-               (figures.ORANGE, "written", True), (DONE, "done", True)]
+    entries = [(figures.AMBER, "read by the window"), (figures.ORANGE, "written"), (DONE, "done")]
+    if padding:
+        entries.insert(1, (ZERO, "padding in it"))
     x, parts = _LEFT, []
-    for color, words, shown in entries:
-        if shown:
-            parts += [_box(x, _LEGEND - 14, 18, 18, color, "#7A5200", 1),
-                      _text(x + 25, _LEGEND, words)]
-            x += 50 + 9.4 * len(words)
+    for color, words in entries:
+        parts += [box(x, _LEGEND - 14, 18, 18, color, stroke="#7A5200"),
+                  text(x + 25, _LEGEND, words)]
+        x += round(50 + 9.4 * len(words))
     if missed:
-        parts.append(_text(x, _LEGEND, "✕ read by no window", weight="bold"))
+        parts.append(text(x, _LEGEND, "✕ read by no window", bold=True))
     return "".join(parts)
 
 
-def _grid(x, y, cells, cell, color, dash=""):
+def _frame(x, y, width, fill="none", **look):
+    return box(x, y, width, width, fill, stroke=figures.ORANGE, stroke_width=4, **look)
+
+
+def _grid(x, y, cells, cell, color, **look):
     """Draw the lines of a square grid as one path."""
     length = cells * cell
     lines = "".join(f"M{x:.1f} {y + i * cell:.1f}h{length:.1f}M{x + i * cell:.1f} {y:.1f}"
                     f"v{length:.1f}" for i in range(cells + 1))
-    dashed = f' stroke-dasharray="{dash}"' if dash else ""
-    return f'<path d="{lines}" stroke="{color}" fill="none"{dashed}/>'
-
-
-def _box(x, y, width, height, fill, stroke, thick, name="", dash=""):
-    dashed = f' stroke-dasharray="{dash}"' if dash else ""
-    named = f' class="{name}"' if name else ""
-    return (f'<rect{named} x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
-            f'fill="{fill}" stroke="{stroke}" stroke-width="{thick}"{dashed}/>')
-
-
-def _text(x, y, words, size=16, weight="normal", fill="#111111"):
-    return (f'<text x="{x:.0f}" y="{y}" font-size="{size}" font-weight="{weight}" '
-            f'fill="{fill}">{words}</text>')
+    return element("path", d=lines, stroke=color, fill="none", **look)

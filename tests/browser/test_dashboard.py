@@ -11,13 +11,14 @@ from tests.browser import lab
 pytestmark = pytest.mark.skipif(
     lab.browser_path() is None, reason="no Chromium or Chrome on this machine")
 CELLS = (
-    "import torch\nfrom resnet_lesson import data, models, training\n"
+    "import torch\nfrom resnet_lesson import data, training\n"
+    "from resnet_lesson.networks import resnet\n"
     "from resnet_lesson.panels.training_dashboard import TrainingDashboard\n"
     'splits = data.load_fashion_mnist("mini", quiet=True)\n'
     "splits = splits._replace(train=splits.train.take(slice(640)),\n"
     "                         validation=splits.validation.take(slice(100)))\n"
     "torch.set_num_threads(1)\n"
-    'model = models.small_resnet(8, widths=(4, 4, 4), stem="small/2")',
+    'model = resnet.small_resnet(8, widths=(4, 4, 4), stem="small/2")',
     "dashboard = TrainingDashboard()\ndashboard",
     "history = training.fit(model, splits, epochs=1000, batch_size=64, watch=dashboard.watch,\n"
     "                       progress=False)\n"

@@ -1,8 +1,6 @@
 """Panel *will it add up?*: its verdict and its repair against what torch really does."""
 
 import itertools
-import random
-import re
 import xml.etree.ElementTree as ElementTree
 from functools import cache
 
@@ -19,38 +17,36 @@ CHOICES = {"size": addition.SIZES, "in_channels": addition.CHANNELS,
 EVERY = [dict(zip(CHOICES, values, strict=True)) for values in itertools.product(*CHOICES.values())]
 
 
-@cache
-def branch_says(size, in_channels, out_channels, stride, padding, device):
-    """Return what torch's two 3×3 convolutions give, or ``None`` where they raise."""
-    def weight(channels):
-        return torch.zeros(out_channels, channels, 3, 3, device=device)
+def empty(*shape):
+    """Return a tensor of torch's meta device, which works out shapes and errors, and no values."""
+    return torch.empty(*shape, device="meta")
 
-    x = torch.zeros(1, in_channels, size, size, device=device)
+
+@cache
+def branch_says(size, in_channels, out_channels, stride, padding):
+    """Return what torch's two 3×3 convolutions give, or ``None`` where they raise."""
     try:
-        return F.conv2d(F.conv2d(x, weight(in_channels), stride=stride, padding=padding),
-                        weight(out_channels), padding=padding)
+        x = F.conv2d(empty(1, in_channels, size, size), empty(out_channels, in_channels, 3, 3),
+                     stride=stride, padding=padding)
+        return F.conv2d(x, empty(out_channels, out_channels, 3, 3), padding=padding)
     except RuntimeError:
         return None
 
 
 @cache
-def shortcut_says(size, in_channels, out_channels, stride, shortcut, device):
+def shortcut_says(size, in_channels, out_channels, stride, shortcut):
     """Return what the shortcut gives, or ``None`` without one."""
-    x = torch.zeros(1, in_channels, size, size, device=device)
+    x = empty(1, in_channels, size, size)
     if shortcut in (addition.NONE, addition.IDENTITY):
         return x if shortcut == addition.IDENTITY else None
-    return F.conv2d(x, torch.zeros(out_channels, in_channels, 1, 1, device=device),
+    return F.conv2d(x, empty(out_channels, in_channels, 1, 1),
                     stride=stride if shortcut == addition.PROJECTION else 1)
 
 
-def torch_says(size, in_channels, out_channels, stride, padding, shortcut, device="meta"):
-    """Return (branch shape or None, shortcut shape or None, shape of the sum or None).
-
-    On the meta device torch works out shapes and errors, broadcasting included, without values.
-    """
-    branch = branch_says(size, in_channels, out_channels, stride, padding, device)
-    side = shortcut_says(size, in_channels, out_channels, stride, shortcut, device)
-    total = branch
+def torch_says(size, in_channels, out_channels, stride, padding, shortcut):
+    """Return (branch shape or None, shortcut shape or None, shape of the sum or None)."""
+    branch = total = branch_says(size, in_channels, out_channels, stride, padding)
+    side = shortcut_says(size, in_channels, out_channels, stride, shortcut)
     if branch is not None and side is not None:
         try:
             total = branch + side
@@ -62,12 +58,9 @@ def torch_says(size, in_channels, out_channels, stride, padding, shortcut, devic
 
 def compare(result, branch, side, total):
     """Return what is wrong with a result, given what torch says; ``None`` if nothing is."""
-    if (result.branch[-1] if len(result.branch) == 3 else None) != branch:
-        return "branch"
-    if result.shortcut != side:
-        return "shortcut"
-    if result.result != total:
-        return "sum"
+    found = result.branch[-1] if len(result.branch) == 3 else None
+    if (found, result.shortcut, result.result) != (branch, side, total):
+        return "shapes"
     if branch is None:
         right = "no window"
     elif side is None:
@@ -82,16 +75,6 @@ def compare(result, branch, side, total):
 def test_the_verdict_is_torchs_for_every_combination():
     for settings in EVERY:
         assert compare(AdditionPanel.compute(**settings), *torch_says(**settings)) is None, settings
-
-
-def test_the_verdict_is_torchs_for_random_settings_with_real_numbers():
-    draw = random.Random(0)
-    for _ in range(300):
-        settings = {"size": draw.randint(1, 20), "in_channels": draw.randint(1, 5),
-                    "out_channels": draw.randint(1, 5), "stride": draw.randint(1, 4),
-                    "padding": draw.randint(0, 3), "shortcut": draw.choice(addition.SHORTCUTS)}
-        assert compare(AdditionPanel.compute(**settings),
-                       *torch_says(**settings, device="cpu")) is None, settings
 
 
 def test_the_repair_is_applied_and_works_for_every_combination():
@@ -123,7 +106,7 @@ def test_a_wrong_verdict_would_be_caught(broken):
             return AdditionPanel.compute(**settings | {"shortcut": addition.FORGOTTEN})
         result = AdditionPanel.compute(**settings)
         if broken == "calls broadcasting equal" and result.verdict == "broadcast":
-            return addition.Addition(**vars(result) | {"verdict": "equal"})
+            return result._replace(verdict="equal")
         return result
 
     assert any(compare(compute(**settings), *torch_says(**settings)) for settings in EVERY[::7])
@@ -171,7 +154,7 @@ def test_no_caption_is_left_half_done():
 
 def test_mend_applies_the_repair_and_the_button_knows_when():
     panel = AdditionPanel()
-    button = panel._mend
+    button = panel.buttons["mend"]
     assert not button.disabled
     button.click()
     assert panel.values["shortcut"] == addition.PROJECTION and panel.result.verdict == "equal"
@@ -182,14 +165,12 @@ def test_mend_applies_the_repair_and_the_button_knows_when():
     assert panel.values["shortcut"] == addition.IDENTITY and not button.disabled
 
 
-def test_the_drawing_is_well_formed_and_its_text_is_large_enough():
+def test_the_drawing_names_the_input_and_shows_a_projection_as_one():
     panel = AdditionPanel()
     for settings in EVERY[::23]:
         source = panel.render(panel.compute(**settings), settings)
-        tree = ElementTree.fromstring(source)
-        assert all(int(size) >= 16 for size in re.findall(r'font-size="(\d+)"', source))
-        text = " ".join("".join(part.itertext()) for part in tree.iter() if "text" in part.tag)
+        text = " ".join("".join(part.itertext()) for part in ElementTree.fromstring(source).iter()
+                        if "text" in part.tag)
         assert addition.words((settings["in_channels"], settings["size"], settings["size"])) in text
-        assert ("1×1 conv" in text) == (
-            settings["shortcut"] in (addition.PROJECTION, addition.FORGOTTEN))
-        assert ("stroke-dasharray" in source) == ("1×1 conv" in text)
+        projects = settings["shortcut"] in (addition.PROJECTION, addition.FORGOTTEN)
+        assert ("1×1 conv" in text) == ("stroke-dasharray" in source) == projects

@@ -53,9 +53,8 @@ def test_it_refuses_exactly_what_torch_refuses(mode, batch_size, picture):
         assert "Batch size 1" in by_us and "1×1" in by_us and "evaluation mode" in by_us
 
 
-def spread(mode, batch_size, **settings):
-    settings = {"shift": 0.0, "scale": 1.0, "picture": "1×1", **settings}
-    return BatchNormPanel.compute(mode=mode, batch_size=batch_size, **settings).followed.std()
+def spread(mode, batch_size):
+    return BatchNormPanel.compute(0.0, 1.0, mode, batch_size, "1×1").followed.std()
 
 
 def test_noise_falls_with_the_batch_and_is_gone_in_evaluation():
@@ -78,17 +77,6 @@ def test_two_values_come_out_as_plus_and_minus_one():
     assert sorted(np.round(result.after)) == [-1, 1]
 
 
-def test_every_combination_of_controls_shows_a_picture_and_a_sentence(panel):
-    ends = {"shift": (-3.0, 3.0), "scale": (0.5, 2.5), "mode": ("training", "evaluation"),
-            "batch_size": SIZES, "picture": PICTURES}
-    for values in itertools.product(*ends.values()):
-        panel.set(**dict(zip(ends, values, strict=True)))
-        assert bytes(panel._picture.value[:4]) == b"\x89PNG"
-        assert panel.caption.endswith(".")
-        alone = panel.values["batch_size"] == 1 and panel.values["picture"] == "1×1"
-        assert bool(panel.trouble) == (alone and panel.values["mode"] == "training")
-
-
 def test_the_caption_tells_what_the_picture_shows(panel):
     panel.set(shift=0.0, scale=1.0, mode="training", batch_size=4, picture="1×1")
     followed = panel.result.followed
@@ -105,6 +93,6 @@ def test_the_caption_tells_what_the_picture_shows(panel):
 
 def test_where_torch_refuses_nothing_comes_out_and_the_panel_recovers(panel):
     panel.set(mode="training", batch_size=1, picture="1×1")
-    assert panel.trouble and len(panel.followed.get_xdata()) == 0
+    assert panel.trouble and not panel.faded and len(panel.followed.get_xdata()) == 0
     panel.reset()
     assert not panel.trouble and len(panel.followed.get_xdata()) == BATCHES

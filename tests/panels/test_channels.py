@@ -1,14 +1,19 @@
 """The channels panel: maps by hand against torch, words, drawing."""
 
+import base64
+import io
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
 from resnet_lesson.panels.channels import COLORS, KERNELS, ChannelsPanel, convolve, layer, scene
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def torch_map(channel, kernel):
@@ -56,45 +61,31 @@ def test_what_is_not_there_is_refused(values):
         ChannelsPanel.compute(*values)
 
 
-def test_every_state_draws_and_says_how_far_it_is():
-    panel = ChannelsPanel()
-    captions = set()
-    for k in range(len(KERNELS)):
-        for channels in (1, 2, 3):
-            panel.set(output_channel=k, channels=channels)
-            captions.add(panel.caption)
-            tree = ElementTree.fromstring(panel._svg)
-            texts = list(tree.iter("{http://www.w3.org/2000/svg}text"))
-            assert all(float(text.get("font-size")) >= 16 for text in texts)
-            assert ("so far" in "".join(text.text for text in texts)) == (channels < 3)
-        assert "below 0.00001" in panel.caption
-    assert len(captions) == 3 * len(KERNELS)
+def texts(panel):
+    return [part.text for part in ElementTree.fromstring(panel.source).iter(f"{SVG}text")]
 
 
-def test_maps_not_yet_summed_are_faint():
+def test_the_sum_is_called_one_and_maps_not_yet_summed_are_faint():
     panel = ChannelsPanel(channels=1)
-    assert panel._svg.count('opacity="0.2"') == 2
+    assert "F₀ so far" in texts(panel) and panel.source.count('opacity="0.2"') == 2
     panel.controls["channels"].value = 3
-    assert panel._svg.count('opacity="0.2"') == 0
+    assert "F₀" in texts(panel) and panel.source.count('opacity="0.2"') == 0
+    assert "below 0.00001" in panel.caption
 
 
-def test_the_drawn_pixels_are_the_picture():
-    tree = ElementTree.fromstring(ChannelsPanel()._svg)
-    group = next(tree.iter("{http://www.w3.org/2000/svg}g"))
-    pixels = np.empty((32, 32), object)
-    for path in group.iter("{http://www.w3.org/2000/svg}path"):
-        for run in path.get("d").split("z")[:-1]:
-            place, rest = run[1:].split("h", 1)
-            column, row = map(int, place.split())
-            pixels[row, column:column + int(rest.split("v")[0])] = path.get("fill")
-    expected = np.round(scene() * 255).astype(int)
-    assert pixels[20, 8] == "#{:02x}{:02x}{:02x}".format(*expected[:, 20, 8])
-    assert all(int(pixels[row, column][1:], 16) == expected[0, row, column] * 65536
-               + expected[1, row, column] * 256 + expected[2, row, column]
-               for row in range(32) for column in range(32))
-
-
-def test_the_picture_for_readers_without_widgets_is_there():
-    bundle = ChannelsPanel(output_channel=1, channels=2)._repr_mimebundle_()
-    assert bundle["text/plain"].startswith("Output channel 1 (edges in red), 2 of 3 maps")
-    ElementTree.fromstring(bundle["image/svg+xml"])
+def test_the_drawn_pixels_are_the_picture_and_the_maps():
+    panel = ChannelsPanel(output_channel=1, channels=2)
+    drawn = {}
+    for part in ElementTree.fromstring(panel.source).iter(f"{SVG}image"):
+        assert "pixelated" in part.get("style")
+        png = base64.b64decode(part.get("href").removeprefix("data:image/png;base64,"))
+        drawn[part.get("x"), part.get("y")] = np.asarray(Image.open(io.BytesIO(png))).astype(int)
+    assert len(drawn) == 9
+    picture = np.round(scene() * 255).astype(int)
+    assert (drawn["575", "30"] == picture.transpose(1, 2, 0)).all()
+    for c, x in enumerate(("14", "194", "374")):
+        assert (drawn[x, "30"] == picture[c, :, :, None]).all()
+    total, strongest = panel.result.total, abs(panel.result.maps).max()
+    warm = drawn["560", "366"][..., 0] - drawn["560", "366"][..., 2]
+    assert (warm[total > 0.1 * strongest] > 0).all() and (warm[total < -0.1 * strongest] < 0).all()
+    assert (drawn["560", "366"][total == 0] == 255).all()
