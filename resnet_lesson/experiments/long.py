@@ -42,7 +42,7 @@ from resnet_lesson import data
 from resnet_lesson.experiments import table
 from resnet_lesson.networks import resnet
 from resnet_lesson.training import checkpoints
-from resnet_lesson.training.arrangement import Arrangement
+from resnet_lesson.training.arrangement import Arrangement, DivergedError
 from resnet_lesson.training.evaluation import evaluate
 from resnet_lesson.training.fit import fit
 
@@ -220,9 +220,7 @@ def train(run, folder):
                       momentum=0.9, weight_decay=5e-4, schedule="one-cycle", seed=run.seed,
                       checkpoint=folder, resume=(folder / "history.json").exists(), watch=gauge,
                       **LAYOUT)
-    except RuntimeError as error:
-        if not str(error).startswith("the training loss became"):
-            raise
+    except DivergedError as error:
         history, diverged = error.history, True
     finally:
         gauge.save()

@@ -24,7 +24,7 @@ from resnet_lesson.experiments import table
 from resnet_lesson.experiments.studies import IMAGENET_DEPTHS, STUDIES, Run, final_rows, runs, twin
 from resnet_lesson.networks import blocks, resnet
 from resnet_lesson.training import evaluation
-from resnet_lesson.training.arrangement import Arrangement
+from resnet_lesson.training.arrangement import Arrangement, DivergedError
 
 TABLE = table.RESULTS / "sweep.csv"
 OPTIONS = ("epochs", "batch_size", "momentum", "weight_decay", "schedule")  # of ``fit``
@@ -87,7 +87,7 @@ def train(run, **changes):
         history = training.fit(model, pictures, lr=run.lr, seed=run.seed, size=study.size,
                                watch=watch, device="cpu", progress=False,
                                arrangement=Arrangement(channels_last=True), **options)
-    except RuntimeError as error:  # the loss is no number any more
+    except DivergedError as error:
         history, diverged = error.history, 1
     wrong = {}
     for name, split in (("train_error", pictures.train.take(slice(2000))),

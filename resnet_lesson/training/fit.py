@@ -158,8 +158,8 @@ class _Run:
             logits, loss = step(self.model, self.optimizer, X, y, settings.arrangement,
                                 label_smoothing=settings.label_smoothing, classes=self.classes)
         except DivergedError as error:
-            raise RuntimeError(f"{error} at step {done + 1}; a lower lr than {settings.lr} usually "
-                               "mends it") from None
+            raise DivergedError(f"{error} at step {done + 1}; a lower lr than {settings.lr} "
+                                "usually mends it") from None
         value = loss.item()
         self.history.step_losses.append(value)
         self.step += 1
