@@ -4,8 +4,6 @@
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,$(if $(shell \
 	$(name) -c 'import sys; print((3, 11) <= sys.version_info < (3, 14) or "")' 2>/dev/null),$(name))))
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
-SCREEN := $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname -s))$(filter Windows_NT,$(OS))
-ROOT := $(filter 0,$(shell id -u 2>/dev/null))
 
 # see resnet_lesson/__init__.py
 export GOMP_SPINCOUNT ?= 10000
@@ -21,8 +19,7 @@ env: .venv/ready
 	@touch .venv/ready
 
 lab: .venv/ready
-	$(BIN)/python -m jupyterlab $(if $(SCREEN),,--no-browser) $(if $(ROOT),--allow-root) \
-		--ServerApp.root_dir=notebooks --LabApp.default_url=/lab/tree/00_start_here.ipynb
+	$(BIN)/python -m resnet_lesson.tools.cli lab
 
 test: .venv/ready
 	$(BIN)/python -m pytest

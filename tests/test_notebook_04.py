@@ -51,7 +51,8 @@ def largest_difference(kind, seed, dtype=torch.float64, gradients=True):
             getattr(theirs, name).copy_(values)
     for step in range(6):
         if step == 4:
-            ours.eval(), theirs.eval()
+            ours.eval()
+            theirs.eval()
         x = torch.randn(integer(2, 5), channels, integer(1, 4), integer(1, 4), generator=draw,
                         dtype=dtype) * 0.2 + 1.5
         a, b = x.clone().requires_grad_(), x.clone().requires_grad_()

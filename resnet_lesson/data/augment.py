@@ -1,39 +1,37 @@
-"""Small random changes of the training pictures, a whole batch at a time.
+"""Small random changes of the training pictures, so that none can be learnt by heart."""
 
-They make new pictures of old ones, so that a network that trains for many epochs cannot learn its
-pictures by heart. Every random number comes from one generator, so a seed fixes all of them.
-"""
-
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 
+from resnet_lesson.words import whole
 
-class Augment(NamedTuple):
-    """How pictures are changed in training.
 
-    Attributes:
-        shift: move each picture by up to so many pixels in both directions, zeros move in.
-        flip: mirror every other picture, left to right.
-        erase: side in pixels of a square that is set to zero at a random place (DeVries and
-            Taylor, "Improved Regularization of CNNs with Cutout", 2017); it may stick out.
-    """
+@dataclass(frozen=True)
+class Augment:
+    """How pictures are changed in training."""
 
-    shift: int = 0
-    flip: bool = False
+    shift: int = 0      # move each picture by up to so many pixels both ways, zeros move in
+    flip: bool = False  # mirror every other picture, left to right
+    # set to zero a square with sides of so many pixels, at a random place; it may stick out
+    # (DeVries and Taylor, "Improved Regularization of CNNs with Cutout", 2017)
     erase: int = 0
+
+    def __post_init__(self):
+        """Keep plain numbers, which can be written down, or refuse them in words."""
+        for name in ("shift", "erase"):
+            object.__setattr__(self, name, whole(getattr(self, name), name, 0))
+        object.__setattr__(self, "flip", bool(self.flip))
 
     def check(self, size):
         """Refuse, in words, what cannot be done to pictures of ``size`` = (height, width)."""
-        for name in ("shift", "erase"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not (
-                    0 <= value <= min(size)):
-                raise ValueError(f"{name} must be a whole number of pixels from 0 to {min(size)}, "
-                                 f"the side of the pictures, got {value!r}")
+        for name, value in (("shift", self.shift), ("erase", self.erase)):
+            if value > min(size):
+                raise ValueError(f"{name} must be at most {min(size)} pixels, the side of the "
+                                 f"pictures, got {value}")
 
     def __call__(self, images, generator):
-        """Return changed copies of pictures (N, channels, height, width) of any type."""
+        """Return changed copies of pictures (N, channels, height, width); a seed fixes them all."""
         count, _, height, width = images.shape
         device = images.device
 

@@ -1,22 +1,14 @@
-"""Fashion-MNIST's four IDX files: find them, check them, read and write them, fetch them.
-
-Format: Y. LeCun's description of MNIST's IDX.
-"""
+"""Fashion-MNIST's four files, in Y. LeCun's format IDX: find, check, read, write, fetch them."""
 
 import gzip
 import hashlib
 import os
-import shutil
-import subprocess
-import sys
 import tempfile
-import time
 import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 # MD5 of the unpacked IDX files; the packed ones differ between distributors.
 CHECKSUMS = {
@@ -26,7 +18,6 @@ CHECKSUMS = {
     "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
 }
 SYSTEM_FOLDERS = (Path("/usr/share/datasets/fashion-mnist"),)
-DOWNLOAD_BYTES = 30_900_000
 
 
 def project_data():
@@ -37,11 +28,10 @@ def project_data():
 
 def find_full(root=None):
     """Return the folder that holds the four IDX files, or ``None``. Looks, but does not read."""
-    for place in candidates(root):
-        for folder in (place / "FashionMNIST" / "raw", place):
-            if all(file_in(folder, name) for name in CHECKSUMS):
-                return folder
-    return None
+    folders = (folder for place in candidates(root)
+               for folder in (place / "FashionMNIST" / "raw", place))
+    return next((folder for folder in folders
+                 if all(file_in(folder, name) for name in CHECKSUMS)), None)
 
 
 def candidates(root):
@@ -51,19 +41,15 @@ def candidates(root):
 
 def file_in(folder, name):
     """Return the path of an IDX file, unpacked or packed; ``None`` if there is neither."""
-    for path in (folder / name, folder / f"{name}.gz"):
-        if path.is_file():
-            return path
-    return None
+    paths = (folder / name, folder / f"{name}.gz")
+    return next((path for path in paths if path.is_file()), None)
 
 
 def read_idx(folder, name):
-    """Return the values of one of the four files as a uint8 tensor, after checking its MD5.
-
-    Images have the shape (N, 28, 28), labels (N,).
+    """Return one of the four files as a uint8 tensor: images (N, 28, 28), or labels (N,).
 
     Raises:
-        ValueError: the file cannot be unpacked, or its checksum is not Fashion-MNIST's.
+        ValueError: the file cannot be unpacked, or its MD5 is not Fashion-MNIST's.
         FileNotFoundError: there is no such file, packed or not.
     """
     path = file_in(Path(folder), name)
@@ -87,73 +73,34 @@ def read_idx(folder, name):
     return values[16:].view(-1, 28, 28) if "images" in name else values[8:]
 
 
-def download(root, timeout):
-    """Fetch the four files with torchvision into ``root/FashionMNIST/raw``; all or nothing.
+def download(root):
+    """Fetch the four files with torchvision into ``root/FashionMNIST/raw``, all or nothing.
 
-    Raises:
-        RuntimeError: the folder cannot be written to, the download failed or took longer than
-            ``timeout`` seconds.
-        ValueError: a file that arrived is not Fashion-MNIST's.
+    Raises a ``RuntimeError`` where the folder cannot be written to, or the download fails.
     """
+    from torchvision.datasets import FashionMNIST  # takes a second to import
+
+    target = root / "FashionMNIST" / "raw"
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".download-", dir=root))
-    except OSError as error:
-        raise RuntimeError(f"cannot write to {root} ({error.strerror}); give a folder of your own "
-                           'as root, or use source="mini", which needs no files') from None
-    code = "import sys, torchvision; torchvision.datasets.FashionMNIST(sys.argv[1], download=True)"
-    try:
-        with tempfile.TemporaryFile("w+") as log:
-            process = subprocess.Popen([sys.executable, "-c", code, str(staging)],
-                                       stdout=log, stderr=log)
-            try:
-                finished = _watch(process, staging, timeout)
-            finally:
-                process.kill()
-                process.wait()
-            if not finished or process.returncode:
-                log.seek(0)
-                why = (log.read().strip().split("\n")[-1] if finished
-                       else f"it took longer than {timeout} seconds")
-                raise RuntimeError(f"the download of Fashion-MNIST failed ({why[:200]}); "
-                                   'try again later, or use source="mini", which needs no network')
-        raw = staging / "FashionMNIST" / "raw"
-        for name in CHECKSUMS:
-            read_idx(raw, name)
-        target = root / "FashionMNIST" / "raw"
-        try:
-            target.mkdir(parents=True, exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".download-", dir=target) as folder:
+            FashionMNIST(folder, download=True)
             for name in CHECKSUMS:
-                os.replace(raw / name, target / name)
-        except OSError as error:
-            raise RuntimeError(f"cannot write to {target} ({error.strerror}); give another "
-                               "folder as root") from None
-        return target
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _watch(process, staging, timeout):
-    """Show how much has arrived until the process ends; ``False`` if time ran out first."""
-    deadline = time.monotonic() + timeout
-    with tqdm(total=DOWNLOAD_BYTES, unit="B", unit_scale=True, file=sys.stdout,
-              desc="Fashion-MNIST") as bar:
-        while process.poll() is None:
-            if time.monotonic() > deadline:
-                return False
-            arrived = sum(path.stat().st_size for path in staging.rglob("*.gz"))
-            bar.update(min(arrived, DOWNLOAD_BYTES) - bar.n)
-            time.sleep(0.2)
-    return True
+                os.replace(Path(folder) / "FashionMNIST" / "raw" / name, target / name)
+    except Exception as error:  # of the disk, urllib, gzip or torchvision
+        why = " ".join(str(error).split())[:200]
+        raise RuntimeError(f"the download of Fashion-MNIST into {root} failed ({why}); try again "
+                           'later, give another folder as root, or use source="mini", which needs '
+                           "neither") from None
+    return target
 
 
 def write_idx(splits, root):
-    """Write train and test pictures as IDX files under ``root/FashionMNIST/raw``.
+    """Write train and test pictures as IDX files under ``root/FashionMNIST/raw``; return that.
 
-    This is the layout that torchvision's ``FashionMNIST`` and the book's loader read, so that
-    other people's code can be run on exactly the pictures that ours sees.
+    So torchvision's ``FashionMNIST`` and the book's loader read exactly the pictures that ours do.
     """
-    raw = Path(root) / "FashionMNIST" / "raw"
+    raw = Path(root).expanduser() / "FashionMNIST" / "raw"
     raw.mkdir(parents=True, exist_ok=True)
     for prefix, split in (("train", splits.train), ("t10k", splits.test)):
         images, labels = split.images.squeeze(1).numpy(), split.labels.to(torch.uint8).numpy()

@@ -1,9 +1,8 @@
 """Make the mini data set from the full one: ``python -m resnet_lesson.data.make_mini``.
 
-The first pictures of each class are taken from the full set's own splits: 500 of each class to
-train, 100 to validate (both from the original training files, without overlap) and 100 to test
-(from the original test files). They are written as contact sheets, 100 pictures a row, classes
-in turn, so that picture i shows class i mod 10.
+The first pictures of each class of the full set's own splits: 500 to train, 100 to validate, 100
+to test. They are written as contact sheets, 100 pictures a row, classes in turn, so that picture i
+shows class i mod 10.
 """
 
 import sys
@@ -24,13 +23,10 @@ def choose(labels, per_class):
 
 def main(root=None):
     """Write the three contact sheets into the package's assets."""
-    MINI.mkdir(parents=True, exist_ok=True)
     for split in load_fashion_mnist("full", root):
         part = split.take(choose(split.labels, PER_CLASS[split.name]))
         sheet = part.images.view(-1, 100, 28, 28).transpose(1, 2).reshape(-1, 2800)
-        path = MINI / f"{split.name}.png"
-        Image.fromarray(sheet.numpy()).save(path, optimize=True)
-        print(f"{path.name}: {len(part):,} pictures, {path.stat().st_size / 1e6:.2f} MB")
+        Image.fromarray(sheet.numpy()).save(MINI / f"{split.name}.png", optimize=True)
 
 
 if __name__ == "__main__":

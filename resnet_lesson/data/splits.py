@@ -1,13 +1,11 @@
-"""Fashion-MNIST on this machine: find it, check it, split it, cut it into batches.
+"""Pictures and labels, split once, cut into batches; Fashion-MNIST and handwritten digits.
 
-Nothing here touches the network unless ``download=True`` is given. Pictures stay in memory as
-``uint8``; a batch is cut, scaled and resized when it is asked for.
-
-Source of the pictures: Xiao, Rasul, Vollgraf, "Fashion-MNIST: a Novel Image Dataset for
-Benchmarking Machine Learning Algorithms" (2017), MIT licence.
+Pictures stay in memory as ``uint8``; a batch is cut, scaled and resized when it is asked for.
+Fashion-MNIST: Xiao, Rasul, Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking
+Machine Learning Algorithms" (2017), MIT licence.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -17,48 +15,35 @@ import torch
 from PIL import Image
 
 from resnet_lesson.data import idx
+from resnet_lesson.words import whole
 
 FASHION_CLASSES = ("t-shirt", "trouser", "pullover", "dress", "coat",
                    "sandal", "shirt", "sneaker", "bag", "ankle boot")
-
+DIGITS = tuple(str(digit) for digit in range(10))
 VALIDATION_PER_CLASS = 500
 MINI = Path(__file__).parents[1] / "assets" / "fashion_mnist_mini"
-_TILES_PER_ROW = 100
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Labelled pictures in memory.
-
-    Attributes:
-        images: uint8 tensor of shape (N, channels, height, width).
-        labels: int64 tensor of shape (N,), values 0 … len(classes) − 1.
-        name: ``"train"``, ``"validation"`` or ``"test"``.
-        source: which data these are, in words.
-        classes: the name of each label.
-
-    Raises:
-        ValueError: where shapes or types do not fit; the sentence says which.
-    """
+    """Pictures, uint8 (N, channels, height, width), and labels, int64 (N,), in memory."""
 
     images: torch.Tensor
-    labels: torch.Tensor
-    name: str = "train"
-    source: str = "your own pictures"
-    classes: tuple = field(default=FASHION_CLASSES, repr=False)
+    labels: torch.Tensor               # values 0 … len(classes) − 1
+    name: str = "train"                # or "validation", or "test"
+    source: str = "your own pictures"  # which data these are, in words
+    classes: tuple = field(default=FASHION_CLASSES, repr=False)  # the name of each label
 
     def __post_init__(self):
-        """Refuse what would only fail later, inside a layer."""
-        for name in ("images", "labels"):
-            if not isinstance(getattr(self, name), torch.Tensor):
-                raise ValueError(f"{name} must be a tensor, got "
-                                 f"{type(getattr(self, name)).__name__}; convert with "
-                                 f"torch.as_tensor({name})")
+        """Refuse, in a ``ValueError``, what would only fail later, inside a layer."""
+        for name, value in (("images", self.images), ("labels", self.labels)):
+            if not isinstance(value, torch.Tensor):
+                raise ValueError(f"{name} must be a tensor, got {type(value).__name__}; convert "
+                                 f"with torch.as_tensor({name})")
         if self.images.ndim != 4:
-            raise ValueError(
-                "images need the shape (N, channels, height, width), got "
-                f"{tuple(self.images.shape)}; "
-                "add a channel dimension with images.unsqueeze(1)")
+            raise ValueError("images need the shape (N, channels, height, width), got "
+                             f"{tuple(self.images.shape)}; add a channel dimension with "
+                             "images.unsqueeze(1)")
         if self.images.dtype != torch.uint8:
             raise ValueError(f"images need dtype torch.uint8 (0 … 255), got {self.images.dtype}; "
                              "convert with (images * 255).to(torch.uint8)")
@@ -68,10 +53,11 @@ class Split:
         if self.labels.shape != self.images.shape[:1]:
             raise ValueError(f"{len(self.images)} pictures need labels of shape "
                              f"({len(self.images)},), got {tuple(self.labels.shape)}")
-        if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(
-                self.classes):
-            raise ValueError(f"labels must lie between 0 and {len(self.classes) - 1}, got "
-                             f"{int(self.labels.min())} … {int(self.labels.max())}")
+        if len(self.labels):
+            low, high = map(int, self.labels.aminmax())
+            if low < 0 or high >= len(self.classes):
+                raise ValueError(f"labels must lie between 0 and {len(self.classes) - 1}, got "
+                                 f"{low} … {high}")
 
     def __len__(self):
         """Count the pictures."""
@@ -84,32 +70,27 @@ class Split:
 
     def take(self, indices):
         """Return the split that holds only ``indices`` (a slice, list or tensor)."""
-        return Split(self.images[indices], self.labels[indices], self.name, self.source,
-                     self.classes)
+        return replace(self, images=self.images[indices], labels=self.labels[indices])
 
     def pixels(self, indices, size=None):
         """Return pictures as floats between 0 and 1, shape (n, channels, size, size).
 
-        Args:
-            indices: a slice, list or tensor of positions.
-            size: side in pixels to resize to (bilinear); ``None`` keeps the stored size.
+        ``size`` is the side in pixels to resize to (bilinear); ``None`` keeps the stored one.
         """
         return _scaled(self.images[indices], size)
 
     def batches(self, batch_size, size=None, generator=None, skip=0, augment=None):
-        """Yield (pictures, labels) batch by batch.
+        """Yield (pictures as in ``pixels``, labels) batch by batch; the last may be smaller.
 
         Args:
-            batch_size: pictures in a batch; the last batch may be smaller.
-            size: side in pixels to resize to, see ``pixels``.
-            generator: a ``torch.Generator`` to shuffle with, so that its seed fixes the order;
-                ``None`` keeps the stored order.
-            skip: batches to leave out at the start (used to resume in the middle of an epoch).
-            augment: an ``Augment``, to change each picture a little; needs ``generator``. What
-                happens to a picture depends on the generator's seed and on its batch, not on
-                ``skip``.
+            batch_size: pictures in a batch.
+            size: side in pixels to resize to.
+            generator: a ``torch.Generator`` to shuffle with; ``None`` keeps the stored order.
+            skip: batches to leave out at the start, to resume in the middle of an epoch; nothing
+                else depends on it.
+            augment: an ``Augment``, whose chance depends on the generator's seed and the batch.
         """
-        check_batch_size(batch_size)
+        batch_size = whole(batch_size, "batch_size")
         if augment is not None and generator is None:
             raise ValueError("augment needs a generator, which fixes its chance; give "
                              "torch.Generator().manual_seed(0)")
@@ -120,15 +101,9 @@ class Split:
                 continue
             images = self.images.index_select(0, indices)  # many times as fast as [indices]
             if augment is not None:
-                chance = torch.Generator().manual_seed(generator.initial_seed() + position)
-                images = augment(images, chance)
+                seed = (generator.initial_seed() + position) % 2 ** 64
+                images = augment(images, torch.Generator().manual_seed(seed))
             yield _scaled(images, size), self.labels.index_select(0, indices)
-
-
-def check_batch_size(batch_size):
-    """Refuse what is no whole number above 0."""
-    if not (isinstance(batch_size, int) and batch_size > 0):
-        raise ValueError(f"batch_size must be a whole number above 0, got {batch_size!r}")
 
 
 def _scaled(images, size):
@@ -136,8 +111,7 @@ def _scaled(images, size):
     batch = images.float().div_(255)
     if size is None or batch.shape[-2:] == (size, size):
         return batch
-    if not (isinstance(size, int) and size > 0):
-        raise ValueError(f"size must be a whole number of pixels above 0, got {size!r}")
+    size = whole(size, "size")
     down, across = (_resizing(side, size) for side in batch.shape[-2:])
     wide = batch.flatten(0, 1) @ across.t()
     return torch.bmm(down.expand(len(wide), -1, -1), wide).unflatten(0, batch.shape[:2])
@@ -147,8 +121,7 @@ def _scaled(images, size):
 def _resizing(side, size):
     """Return the matrix (size, side) that resizes a column of pixels, as ``interpolate`` does.
 
-    Bilinear resizing mixes rows, then columns, with fixed weights; as two matrix products it is
-    several times faster for a whole batch.
+    As two matrix products, for rows and columns, it is several times faster for a whole batch.
     """
     column = torch.eye(side)[None, None]
     return torch.nn.functional.interpolate(column, size=(size, side), mode="bilinear",
@@ -168,61 +141,49 @@ class Splits(NamedTuple):
                 f"{len(self.validation):,} to validate, {len(self.test):,} to test")
 
 
-def load_fashion_mnist(source="auto", root=None, *, download=False, timeout=600, quiet=False):
-    """Return the train, validation and test splits of Fashion-MNIST.
+def load_fashion_mnist(source="auto", root=None, *, download=False, quiet=False):
+    """Return Fashion-MNIST as ``Splits``, each of which says where its pictures come from.
 
     Args:
         source: ``"full"`` (55,000 / 5,000 / 10,000 pictures), ``"mini"`` (5,000 / 1,000 / 1,000
             of them, shipped with this package), or ``"auto"``: full where it is found, else mini.
-        root: a folder to look in for the full set, either in torchvision's layout
-            (``root/FashionMNIST/raw``) or with the four IDX files, packed or not, in it. Without
-            it, the project's ``data/`` and the system's folder are searched.
-        download: fetch the full set into ``root`` (or the project's ``data/``) if it is not there.
-        timeout: seconds that a download may take.
+        root: a folder with the full set's four IDX files, packed or not, in it or, torchvision's
+            layout, in ``root/FashionMNIST/raw``; else the project's ``data/`` and the system's.
+        download: fetch the full set into ``root``, or ``data/``, if it is not there.
         quiet: do not print the line that says which data these are.
-
-    Returns:
-        ``Splits``; each ``Split`` says where its pictures come from.
 
     Raises:
         ValueError: unknown source, or a data file that is not what it should be.
         FileNotFoundError: the full set was asked for and is not there.
-        RuntimeError: the download failed or took too long.
+        RuntimeError: the download failed.
     """
-    root = None if root is None else Path(root).expanduser()
     if source not in ("auto", "mini", "full"):
         raise ValueError(f'source must be "auto", "mini" or "full", got {source!r}')
-    if source == "mini":
-        splits = _load_mini()
-    else:
+    root = None if root is None else Path(root).expanduser()
+    folder = None
+    if source != "mini":
         folder = idx.find_full(root)
         if folder is None and download:
-            folder = idx.download(root if root is not None else idx.project_data(), timeout)
-        if folder is not None:
-            splits = _load_full(folder)
-        elif source == "full" or root is not None:
-            places = ", ".join(str(place) for place in idx.candidates(root))
-            raise FileNotFoundError(
-                f"no Fashion-MNIST in {places}; name the folder that holds FashionMNIST/raw, "
-                'or add download=True, or use source="mini", which needs no files')
-        else:
-            splits = _load_mini()
+            folder = idx.download(root or idx.project_data())
+    if folder is not None:
+        splits = _load_full(folder)
+    elif source == "mini" or (source == "auto" and root is None):
+        splits = Splits(*(_read_sheet(name) for name in Splits._fields))
+    else:
+        places = ", ".join(str(place) for place in idx.candidates(root))
+        raise FileNotFoundError(
+            f"no Fashion-MNIST in {places}; name the folder that holds FashionMNIST/raw, "
+            'or add download=True, or use source="mini", which needs no files')
     if not quiet:
         print(splits)
     return splits
 
 
-DIGITS = tuple(str(digit) for digit in range(10))
-
-
 def load_digits(*, quiet=False):
     """Return train, validation and test splits of scikit-learn's 1,797 handwritten digits.
 
-    8×8 pictures, in the order in which scikit-learn keeps them: 1,000 to train, 200 to validate,
-    the other 597 to test. Nothing is downloaded.
-
-    Source: scikit-learn's ``load_digits``; Alpaydin and Kaynak, "Optical Recognition of
-    Handwritten Digits", UCI (1998), its test part.
+    8×8 pictures, in scikit-learn's order: 1,000 to train, 200 to validate, 597 to test. They are
+    the test part of Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI (1998).
     """
     from sklearn.datasets import load_digits as load  # takes a second to import
 
@@ -238,16 +199,12 @@ def load_digits(*, quiet=False):
 
 
 def _load_full(folder):
-    source = "Fashion-MNIST full"
-    images, labels = idx.read_idx(folder, "train-images-idx3-ubyte"), idx.read_idx(
-        folder, "train-labels-idx1-ubyte").long()
-    test_images, test_labels = idx.read_idx(folder, "t10k-images-idx3-ubyte"), idx.read_idx(
-        folder, "t10k-labels-idx1-ubyte").long()
-    train, validation = split_indices(labels)
-    images = images.unsqueeze(1)
-    return Splits(Split(images[train], labels[train], "train", source),
-                  Split(images[validation], labels[validation], "validation", source),
-                  Split(test_images.unsqueeze(1), test_labels, "test", source))
+    images, labels, test_images, test_labels = (idx.read_idx(folder, name)
+                                                for name in idx.CHECKSUMS)
+    whole_set = Split(images.unsqueeze(1), labels.long(), source="Fashion-MNIST full")
+    train, validation = split_indices(whole_set.labels)
+    return Splits(whole_set.take(train), replace(whole_set.take(validation), name="validation"),
+                  Split(test_images.unsqueeze(1), test_labels.long(), "test", whole_set.source))
 
 
 def split_indices(labels, validation_per_class=VALIDATION_PER_CLASS):
@@ -261,16 +218,10 @@ def split_indices(labels, validation_per_class=VALIDATION_PER_CLASS):
     return (~held_out).nonzero().squeeze(1), held_out.nonzero().squeeze(1)
 
 
-def _load_mini():
-    return Splits(*(_read_sheet(MINI / f"{name}.png", name)
-                    for name in ("train", "validation", "test")))
-
-
-def _read_sheet(path, name):
-    """Read pictures from a contact sheet: row by row, picture i shows class i mod 10."""
-    with Image.open(path) as sheet:
+def _read_sheet(name):
+    """Read a split of the mini set: 100 pictures a row, picture i shows class i mod 10."""
+    with Image.open(MINI / f"{name}.png") as sheet:
         pixels = torch.from_numpy(np.array(sheet))
-    rows = pixels.shape[0] // 28
-    images = pixels.view(rows, 28, _TILES_PER_ROW, 28).transpose(1, 2).reshape(-1, 1, 28, 28)
+    images = pixels.view(-1, 28, 100, 28).transpose(1, 2).reshape(-1, 1, 28, 28)
     labels = torch.arange(len(images)) % len(FASHION_CLASSES)
     return Split(images.contiguous(), labels, name, "Fashion-MNIST mini")

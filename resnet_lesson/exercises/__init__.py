@@ -1,5 +1,5 @@
-"""Exercises that check themselves: ``check``, ``hint`` and ``solution`` in one object."""
+"""Exercises with a check that explains; one module for each notebook that has some."""
 
-from resnet_lesson.exercises.base import Exercise, Verdict
+from resnet_lesson.exercises.base import Exercise, Mistake, Verdict
 
-__all__ = ["Exercise", "Verdict"]
+__all__ = ["Exercise", "Mistake", "Verdict"]

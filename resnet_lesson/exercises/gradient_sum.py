@@ -1,12 +1,13 @@
 """Exercises of notebook 02: the two terms of a gradient, and which paths carry it."""
 
 import math
-import random
 
 import torch
 from torch import nn
 
-from resnet_lesson.exercises.base import NOT_SOLVED, Exercise, unsolved
+from resnet_lesson.exercises.base import Exercise, Mistake, same, unsolved
+
+# ---------------------------------------------------------------- two terms
 
 
 def two_terms(g, x, v):
@@ -17,60 +18,79 @@ def two_terms(g, x, v):
     return skip, branch
 
 
-def _judge_two_terms(answer):
+def _branches(draw):
+    """Return three small branches g, each with an x and a v of shape (2, C, side, side)."""
     for _ in range(3):
-        channels, side = random.randint(1, 4), random.randint(3, 6)
+        channels, side = draw.randint(1, 4), draw.randint(3, 6)
         g = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.Tanh())
-        x, v = torch.randn(2, 2, channels, side, side)
-        found = answer(g, x.clone(), v.clone())
-        if unsolved(found):
-            return NOT_SOLVED
-        if not isinstance(found, tuple | list) or len(found) != 2:
-            return (f"Expected a pair (skip, branch), got {type(found).__name__}. The derivative "
-                    "of a sum is a sum of two terms; return both, not their sum.")
-        if unsolved(*found):
-            return NOT_SOLVED
-        skip, branch = (torch.as_tensor(part).detach() for part in found)
-        for name, part in (("skip", skip), ("branch", branch)):
-            if part.shape != x.shape:
-                return (f"The {name} term has the shape {tuple(part.shape)}; a gradient at x has "
-                        f"the shape of x, {tuple(x.shape)}.")
-        complaint = _compare(g, x, v, skip, branch)
-        if complaint:
-            return complaint
+        yield g, *torch.randn(2, 2, channels, side, side)
+
+
+def _a_pair(given, case):
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        return (f"Expected a pair (skip, branch), got {type(given).__name__}. The derivative "
+                "of a sum is a sum of two terms; return both, not their sum.")
+    if unsolved(*given):
+        return "Not solved yet: one of the two terms is still missing."
+    for name, part in zip(("skip", "branch"), given, strict=True):
+        if torch.as_tensor(part).shape != case[1].shape:
+            return (f"The {name} term has the shape {tuple(torch.as_tensor(part).shape)}; a "
+                    f"gradient at x has the shape of x, {tuple(case[1].shape)}.")
     return None
 
 
-def _compare(g, x, v, skip, branch):
-    def same(one, other):
-        return torch.allclose(one, other, atol=1e-5, rtol=1e-4)
+def _which_term(case, expected, given):
+    if same(list(given), list(expected)[::-1]):
+        return "Both terms are right, but in the wrong order."
+    if not same(given[0], expected[0]):
+        return "The skip term is not what was expected."
+    return "The branch term is not Jᵀv, the gradient of g(x) at x with v as upstream gradient."
 
-    _, right = two_terms(g, x, v)
-    if same(skip, v) and same(branch, right):
-        return None
-    if same(skip, right) and same(branch, v):
-        return ("Both terms are right, but in the wrong order: the shortcut's term comes first. "
-                "Which of the two does not depend on g?")
-    if same(skip, torch.ones_like(x)):
-        return ("The skip term is all ones. The derivative of x is 1, but the chain rule "
-                "multiplies it by the upstream gradient v.")
-    if same(skip, x):
-        return ("The skip term is x itself. That is what the shortcut sends forwards; backwards "
-                "it sends the upstream gradient.")
-    if not same(skip, v):
-        return ("The skip term is not what was expected. The shortcut computes x, its derivative "
-                "is the identity: what does the identity do to v?")
-    if same(branch, right + v):
-        return ("The branch term holds the skip term a second time. Differentiate g(x) alone, "
-                "not g(x) + x.")
-    if same(branch, g(x).detach() * v):
-        return ("The branch term is g(x)·v, which contains no derivative. Ask torch for the "
-                "gradient of g(x) at x, with v as upstream gradient.")
-    if same(branch, two_terms(g, x, torch.ones_like(v))[1]):
-        return ("The branch term is the gradient of the sum of g(x); v is missing. Give it to "
-                "torch.autograd.grad as its third argument.")
-    return ("The branch term is not Jᵀv, the gradient of g(x) at x with v as upstream gradient. "
-            "torch.autograd.grad(output, input, v) computes just that.")
+
+def _idea(case, expected, given):
+    if not same(given[0], expected[0]):
+        return ("The shortcut computes x, its derivative is the identity: what does the identity "
+                "do to v?")
+    return "torch.autograd.grad(output, input, v) computes just that."
+
+
+def _other_skip(skip):
+    return lambda g, x, v: (skip(x, v), two_terms(g, x, v)[1])
+
+
+def _other_branch(branch):
+    return lambda g, x, v: (v, branch(g, x, v))
+
+
+TWO_TERMS = Exercise(
+    solve=two_terms, cases=_branches, form=_a_pair, where=_which_term, idea=_idea,
+    mistakes=(
+        Mistake(lambda g, x, v: two_terms(g, x, v)[::-1],
+                "The shortcut's term comes first. Which of the two does not depend on g?"),
+        Mistake(_other_skip(lambda x, v: torch.ones_like(x)),
+                "It is all ones. The derivative of x is 1, but the chain rule multiplies it by "
+                "the upstream gradient v."),
+        Mistake(_other_skip(lambda x, v: x),
+                "It is x itself. That is what the shortcut sends forwards; backwards it sends "
+                "the upstream gradient."),
+        Mistake(_other_branch(lambda g, x, v: two_terms(g, x, v)[1] + v),
+                "It holds the skip term a second time. Differentiate g(x) alone, not g(x) + x."),
+        Mistake(_other_branch(lambda g, x, v: g(x).detach() * v),
+                "It is g(x)·v, which contains no derivative. Ask torch for the gradient of g(x) "
+                "at x, with v as upstream gradient."),
+        Mistake(_other_branch(lambda g, x, v: two_terms(g, x, torch.ones_like(v))[1]),
+                "It is the gradient of the sum of g(x); v is missing. Give it to "
+                "torch.autograd.grad as its third argument."),
+    ),
+    hints=("The shortcut computes x. Its derivative is the identity, so the upstream gradient v "
+           "passes unchanged.",
+           "The branch needs a gradient through g. Make a copy of x that asks for one: "
+           "x = x.detach().requires_grad_().",
+           "torch.autograd.grad(g(x), x, v) returns a tuple with one tensor: Jᵀv."),
+    remark="The first term does not contain g: however small the branch's derivative, v arrives.",
+    minutes=6, difficulty=2)
+
+# ---------------------------------------------------------------- shares of the paths
 
 
 def length_shares(depth, w):
@@ -78,70 +98,58 @@ def length_shares(depth, w):
     return [math.comb(depth, k) * w ** k / (1 + w) ** depth for k in range(depth + 1)]
 
 
-def _judge_length_shares(answer):
-    for _ in range(4):
-        depth, w = random.randint(2, 12), random.choice([0.25, 0.5, 1.5, 2.0])
-        found = answer(depth, w)
-        if unsolved(found):
-            return NOT_SOLVED
-        found = torch.as_tensor(found, dtype=torch.float64).flatten()
-        # The oracle multiplies the polynomials (1 + w·t)^depth: coefficient k counts length k.
-        right = torch.ones(1, dtype=torch.float64)
-        for _ in range(depth):
-            zero = torch.zeros(1, dtype=torch.float64)
-            right = torch.cat([right, zero]) + w * torch.cat([zero, right])
-        counts = torch.tensor([math.comb(depth, k) for k in range(depth + 1)],
-                              dtype=torch.float64)
-        complaint = _compare_shares(found, right, counts, depth, w)
-        if complaint:
-            return complaint
-    return None
+def multiplied_out(depth, w):
+    """Return the same from the polynomials (1 + w·t)^depth: coefficient k counts length k."""
+    right = torch.ones(1, dtype=torch.float64)
+    zero = torch.zeros(1, dtype=torch.float64)
+    for _ in range(depth):
+        right = torch.cat([right, zero]) + w * torch.cat([zero, right])
+    return right / right.sum()
 
 
-def _compare_shares(found, right, counts, depth, w):
-    def same(one, other):
-        return one.shape == other.shape and torch.allclose(one, other, rtol=1e-6)
+def _numbers(answer, case):
+    given = answer(*case)
+    return given if unsolved(given) else torch.as_tensor(given, dtype=torch.float64).flatten()
 
-    shares, powers = right / right.sum(), w ** torch.arange(depth + 1, dtype=torch.float64)
-    if same(found, shares):
+
+def _how_many(given, case):
+    depth, _ = case
+    if len(given) == depth + 1:
         return None
-    if len(found) != depth + 1:
-        return (f"Expected {depth + 1} numbers for a depth of {depth}, got {len(found)}. A path "
-                "can go through 0, 1, … or all of the branches.")
-    if same(found, right):
-        return (f"These are the contributions; they add up to (1 + w)^{depth} = "
-                f"{right.sum():.4g}. A share is a contribution divided by that sum.")
-    if same(found, counts / counts.sum()):
-        return ("These are shares of the number of paths, C(L, k) ÷ 2^L. Each path also has a "
-                "weight: what does a path through k branches multiply the gradient by?")
-    if same(found, counts):
-        return ("These are numbers of paths. How much does one path through k branches carry, "
-                "and what do all paths carry together?")
-    if same(found, powers / powers.sum()) or same(found, powers) or same(
-            found, powers / right.sum()):
-        return (f"This counts one path of each length. With a depth of {depth} there are "
-                f"{int(counts[1])} paths through exactly one branch.")
-    if same(found, shares.flip(0)):
-        return ("The right shares in reversed order: entry 0 belongs to the path that goes "
-                "through no branch at all.")
-    return (f"For a depth of {depth} and w = {w}, expected a first entry of {shares[0]:.4g} and a "
-            f"sum of 1; got {found[0]:.4g} and {found.sum():.4g}. Expand (1 + w)^L with the "
-            "binomial theorem and divide by the whole.")
+    return (f"Expected {depth + 1} numbers for a depth of {depth}, got {len(given)}. A path can go "
+            "through 0, 1, … or all of the branches.")
 
-
-TWO_TERMS = Exercise(
-    judge=_judge_two_terms, solve=two_terms,
-    hints=("The shortcut computes x. Its derivative is the identity, so the upstream gradient v "
-           "passes unchanged.",
-           "The branch needs a gradient through g. Make a copy of x that asks for one: "
-           "x = x.detach().requires_grad_().",
-           "torch.autograd.grad(g(x), x, v) returns a tuple with one tensor: Jᵀv."),
-    remark="The first term does not contain g: however small the branch's derivative, v arrives.")
 
 LENGTH_SHARES = Exercise(
-    judge=_judge_length_shares, solve=length_shares,
+    solve=length_shares, run=_numbers, oracle=multiplied_out, form=_how_many,
+    cases=lambda draw: [(draw.randint(3, 12), draw.choice([0.25, 0.5, 1.5, 2.0]))
+                        for _ in range(4)],
+    where=lambda case, expected, given: (
+        f"For a depth of {case[0]} and w = {case[1]}, expected a first entry of "
+        f"{expected[0]:.4g} and a sum of 1; got {given[0]:.4g} and {given.sum():.4g}."),
+    idea="Expand (1 + w)^L with the binomial theorem and divide by the whole.",
+    mistakes=(
+        Mistake(lambda depth, w: [math.comb(depth, k) * w ** k for k in range(depth + 1)],
+                "These are the contributions, which add up to (1 + w)^L. A share is a "
+                "contribution divided by that sum."),
+        Mistake(lambda depth, w: [math.comb(depth, k) / 2 ** depth for k in range(depth + 1)],
+                "These are shares of the number of paths, C(L, k) ÷ 2^L. Each path also has a "
+                "weight: what does a path through k branches multiply the gradient by?"),
+        Mistake(lambda depth, w: [math.comb(depth, k) for k in range(depth + 1)],
+                "These are numbers of paths. How much does one path through k branches carry, "
+                "and what do all paths carry together?"),
+        *(Mistake(wrong, "This counts one path of each length. There are L paths through exactly "
+                         "one branch.") for wrong in (
+            lambda depth, w: [w ** k / sum(w ** i for i in range(depth + 1))
+                              for k in range(depth + 1)],
+            lambda depth, w: [w ** k for k in range(depth + 1)],
+            lambda depth, w: [w ** k / (1 + w) ** depth for k in range(depth + 1)])),
+        Mistake(lambda depth, w: length_shares(depth, w)[::-1],
+                "The right shares in reversed order: entry 0 belongs to the path that goes "
+                "through no branch at all."),
+    ),
     hints=("How many ways are there to choose k of L branches? math.comb(L, k).",
            "A path through k branches multiplies the gradient by w k times.",
            "All paths together make (1 + w)^L; divide each contribution by that."),
     remark="With p = w ÷ (1 + w) this is the binomial distribution: each block is passed by its "
-           "branch with probability p.")
+           "branch with probability p.", minutes=6, difficulty=2)

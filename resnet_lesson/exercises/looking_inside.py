@@ -5,10 +5,14 @@ import copy
 import torch
 from torch import nn
 
-from resnet_lesson.exercises.base import NOT_SOLVED, Exercise, unsolved
+from resnet_lesson.exercises.base import Exercise, Mistake, is_number, same, shown, unsolved
+from resnet_lesson.exercises.source import slip
 from resnet_lesson.networks import resnet
 
+# ---------------------------------------------------------------- a network without a block
+
 TINY = {"num_classes": 4, "widths": (4, 6, 8), "stem": "small/2"}
+BLOCKS = ("layer1.0", "layer1.1", "layer2.1", "layer3.1", "layer2.0", "layer3.0")
 
 
 def without_block(model, name):
@@ -22,23 +26,25 @@ def without_block(model, name):
     return model
 
 
-def _network(depth):
-    """Return a small residual network whose batch norms have learned something."""
-    model = resnet.small_resnet(depth, **TINY)
+def _networks(draw):
+    """Return a small network whose norms have learned something, with the name of each block."""
+    model = resnet.small_resnet(14, **TINY)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             for values, low, high in ((module.weight, 0.5, 1.5), (module.bias, -0.5, 0.5),
                                       (module.running_mean, -0.5, 0.5),
                                       (module.running_var, 0.5, 1.5)):
                 nn.init.uniform_(values, low, high)
-    return model.eval()
+    x = torch.rand(5, 1, 16, 16)
+    return [(model.eval(), name, x) for name in BLOCKS]
 
 
-def _expected(model, x, off, *, relu=True):
-    """Return the logits with one branch left out, computed along the way, without surgery."""
+@torch.no_grad()
+def along_the_way(model, name, x, *, relu=True):
+    """Return the logits with one branch left out, computed block by block, without surgery."""
     x = model.relu(model.bn1(model.conv1(x)))
-    for name, block in model.blocks():
-        if name != off:
+    for other, block in model.blocks():
+        if other != name:
             x = block(x)
         elif block.downsample is not None:
             x = block.relu(block.downsample(x)) if relu else block.downsample(x)
@@ -46,69 +52,79 @@ def _expected(model, x, off, *, relu=True):
 
 
 @torch.no_grad()
-def _judge_without_block(answer):
-    model = _network(14)
-    x = torch.rand(5, 1, 16, 16)
-    intact, before = model(x), copy.deepcopy(model.state_dict())
-    for name in ("layer1.0", "layer1.1", "layer2.1", "layer3.1", "layer2.0", "layer3.0"):
-        found = answer(model, name)
-        if unsolved(found):
-            return NOT_SOLVED
-        if not isinstance(found, nn.Module):
-            return (f"Expected a network, got {type(found).__name__}. Return the copy without the "
-                    "block, not what it computes.")
-        complaint = _spoiled(model, before, intact, x)
-        if complaint:
-            return complaint
-        complaint = _compare_network(found, model, name, x, intact)
-        if complaint:
-            return complaint
-    return None
-
-
-def _spoiled(model, before, intact, x):
-    after = model.state_dict()
-    same = before.keys() == after.keys() and all(torch.equal(before[key], after[key])
-                                                 for key in before)
-    if same and torch.allclose(model(x), intact, atol=1e-5):
-        return None
-    return ("Your function changed the network that it was given. Work on a copy: "
-            "copy.deepcopy(model).")
-
-
-def _compare_network(found, model, name, x, intact):
-    def same(one, other):
-        return one.shape == other.shape and torch.allclose(one, other, atol=1e-4, rtol=1e-4)
-
+def _logits(answer, case):
+    """Return the logits of the answer's network, or what keeps it from having some, in words."""
+    model, name, x = case
+    found = answer(model, name)
+    if unsolved(found):
+        return found
+    if not isinstance(found, nn.Module):
+        return (f"Expected a network, got {type(found).__name__}. Return the copy without the "
+                "block, not what it computes.")
     if found.training:
         return ("Your network is in training mode, the one that came in was not. A copy keeps "
                 "the mode; a network that is built anew needs .eval().")
-    projects = dict(model.blocks())[name].downsample is not None
     try:
         logits = found(x)
     except (ValueError, RuntimeError) as error:
-        if projects:
-            return (f"Without {name} your network breaks: {str(error).rstrip('.')}. This block "
-                    "projects its shortcut, and the next one needs those shapes: leave "
-                    "relu(downsample(x)) in its place.")
-        raise
+        if dict(model.blocks())[name].downsample is None:
+            raise
+        return (f"Without {name} your network breaks: {str(error).rstrip('.')}. This block "
+                "projects its shortcut, and the next one needs those shapes: leave "
+                "relu(downsample(x)) in its place.")
     if not isinstance(logits, torch.Tensor):
         return f"Your network returns {type(logits).__name__} in place of logits."
-    if same(logits, _expected(model, x, name)):
-        return None
-    if same(logits, intact):
-        return (f"Your network computes the same as before: {name} still does its work. Is the "
-                "block that you replaced the one that the network runs?")
-    if projects and same(logits, _expected(model, x, name, relu=False)):
-        return (f"Without {name} its projection is left, but not the ReLU after it: the block "
-                "computes relu(branch + shortcut), and the branch is now 0.")
+    return logits
+
+
+def _which_block(case, expected, given):
+    model, name, x = case
     for other, _ in model.blocks():
-        if other != name and same(logits, _expected(model, x, other)):
+        if other != name and same(given, along_the_way(model, other, x)):
             return (f"Asked for the network without {name}, your answer is the one without "
                     f"{other}. Positions in a stage count from 0, as in the names.")
-    return (f"Without {name} the logits differ from what is left when its branch adds 0. Leave "
-            "the shortcut whole, and take all of the branch away: a norm whose scale is 0 still "
-            "adds its shift.")
+    return ("Leave the shortcut whole, and take all of the branch away: a norm whose scale is 0 "
+            "still adds its shift.")
+
+
+_A_COPY = ("Your function changed the network that it was given. Work on a copy: "
+           "copy.deepcopy(model).")
+
+WITHOUT_BLOCK = Exercise(
+    solve=without_block, cases=_networks, run=_logits, oracle=along_the_way,
+    form=lambda given, case: given if isinstance(given, str) else None,
+    where=lambda case, expected, given: (
+        f"Without {case[1]} the logits should be other ones, by up to "
+        f"{(given - expected).abs().max():.2g}."),
+    idea=_which_block, untouched=_A_COPY,
+    mistakes=(
+        Mistake(lambda model, name: copy.deepcopy(model),
+                "Your network computes the same as before: the block still does its work. Is the "
+                "block that you replaced the one that the network runs?"),
+        Mistake(slip(without_block, ("nn.Sequential(block.downsample, nn.ReLU())",
+                                     "block.downsample")),
+                "The projection is left, but not the ReLU after it: the block computes "
+                "relu(branch + shortcut), and the branch is now 0."),
+        Mistake(slip(without_block, ("rest = ", "block.bn2.weight.data.zero_()\n    "
+                                                "rest = block or ")),
+                "Leave the shortcut whole, and take all of the branch away: a norm whose scale is "
+                "0 still adds its shift."),
+        Mistake(slip(without_block, ("if block.downsample is None", "if True")),
+                "This block projects its shortcut, and the next one needs those shapes: leave "
+                "relu(downsample(x)) in its place."),
+        Mistake(slip(without_block, ("copy.deepcopy(model)", "model")), _A_COPY),
+        Mistake(slip(without_block, ("int(position)", "1 - int(position)")),
+                "Positions in a stage count from 0, as in the names."),
+    ),
+    hints=("Copy first: model = copy.deepcopy(model). Then replace one entry of the copy.",
+           'A stage is an nn.Sequential: stage, position = name.split("."), and then '
+           "getattr(model, stage)[int(position)] is the block. Entries can be assigned to.",
+           "What is left of a block with an identity shortcut is nn.Identity(). A block with a "
+           "downsample leaves nn.Sequential(block.downsample, nn.ReLU())."),
+    remark="After an identity block no ReLU is needed: its input comes out of one and is never "
+           "negative.", minutes=8, difficulty=3)
+
+# ---------------------------------------------------------------- calibration
 
 
 def expected_calibration_error(confidence, right, bins=10):
@@ -123,7 +139,7 @@ def expected_calibration_error(confidence, right, bins=10):
     return float(error)
 
 
-def _gaps(confidence, right, bins):
+def gaps(confidence, right, bins):
     """Return, for each bin that is not empty, (share of the pictures, accuracy − confidence)."""
     edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64)
     found = []
@@ -135,76 +151,70 @@ def _gaps(confidence, right, bins):
     return found
 
 
-def _judge_calibration(answer):
-    for bins in (10, 10, 5):
-        count = int(torch.randint(200, 300, ()))
-        confidence = 0.05 + 0.95 * torch.rand(count) ** 0.6
-        confidence = confidence[(confidence * 10 % 1 - 0.5).abs() < 0.49]  # off the edges
+def _answers(draw):
+    """Return confidences, off the edges of bins, what was right, and how many bins."""
+    for bins in (5, 10, 4):
+        confidence = 0.05 + 0.95 * torch.rand(draw.randint(200, 300)) ** 0.6
+        confidence = confidence[(confidence * 20 % 1 - 0.5).abs() < 0.48]
         # too sure in one tenth, not sure enough in the next: coarser bins must give another error
         wave = 0.25 - 0.5 * ((confidence * 10).floor() % 2)
-        right = torch.rand(len(confidence)) < confidence + wave
-        found = answer(confidence.clone(), right.clone(), bins)
-        if unsolved(found):
-            return NOT_SOLVED
-        if not isinstance(found, int | float) and not (
-                isinstance(found, torch.Tensor) and found.numel() == 1):
-            return f"Expected one number, got {type(found).__name__}."
-        complaint = _compare_calibration(float(found), confidence, right, bins)
-        if complaint:
-            return complaint
-    return None
+        yield confidence, torch.rand(len(confidence)) < confidence + wave, bins
 
 
-def _compare_calibration(found, confidence, right, bins):
-    def same(value):
-        return abs(found - value) < 1e-5
-
-    gaps = _gaps(confidence, right, bins)
-    expected = sum(share * abs(gap) for share, gap in gaps)
-    if same(expected):
-        return None
-    if found != found:
-        return ("The answer is not a number. The mean of an empty bin is nan: leave out bins "
-                "that hold no picture.")
-    if same(sum(share * gap for share, gap in gaps)) or same(
-            abs(sum(share * gap for share, gap in gaps))):
-        return ("Bins that are too sure and bins that are not sure enough cancel here. Take the "
-                "absolute value of the gap in each bin, before adding up.")
-    if same(sum(abs(gap) for _, gap in gaps) / len(gaps)) or same(
-            sum(abs(gap) for _, gap in gaps) / bins):
-        return ("This is the plain mean of the gaps over bins. Weigh each bin by its share of "
-                "the pictures.")
-    if same(sum(abs(gap) for _, gap in gaps)):
-        return ("This is the sum of the gaps. Weigh each bin by its share of the pictures, n of "
-                "the bin ÷ n of all.")
-    if same(sum(share * gap ** 2 for share, gap in gaps)):
-        return "The gaps are squared here. The definition takes their absolute value."
-    if same(max(abs(gap) for _, gap in gaps)):
-        return ("This is the largest gap, called the maximum calibration error. The expected one "
-                "is the mean, weighted by the size of the bins.")
-    if bins != 10 and same(sum(share * abs(gap) for share, gap in _gaps(confidence, right, 10))):
-        return f"Asked for {bins} bins, your answer uses 10. Use the argument."
-    return (f"Expected {expected:.4f} for {len(confidence)} pictures in {bins} bins, got "
-            f"{found:.4f}. In each bin: the share that is right minus the mean confidence; its "
-            "absolute value; times the bin's share of the pictures; add up.")
+def _one_number(answer, case):
+    """Return the answer as one number, however it came."""
+    found = answer(*case)
+    if isinstance(found, torch.Tensor) and found.numel() == 1:
+        found = found.item()
+    return found
 
 
-WITHOUT_BLOCK = Exercise(
-    judge=_judge_without_block, solve=without_block,
-    hints=("Copy first: model = copy.deepcopy(model). Then replace one entry of the copy.",
-           'A stage is an nn.Sequential: stage, position = name.split("."), and then '
-           "getattr(model, stage)[int(position)] is the block. Entries can be assigned to.",
-           "What is left of a block with an identity shortcut is nn.Identity(). A block with a "
-           "downsample leaves nn.Sequential(block.downsample, nn.ReLU())."),
-    remark="After an identity block no ReLU is needed: its input comes out of one and is never "
-           "negative.")
+def _over(total):
+    """Return a wrong answer: another sum over the gaps."""
+    return lambda confidence, right, bins=10: total(gaps(confidence, right, bins), bins)
+
 
 CALIBRATION = Exercise(
-    judge=_judge_calibration, solve=expected_calibration_error,
+    solve=expected_calibration_error, cases=_answers, run=_one_number,
+    oracle=lambda confidence, right, bins: sum(
+        share * abs(gap) for share, gap in gaps(confidence, right, bins)),
+    form=lambda given, case: None if is_number(given) else (
+        f"Expected one number, got {type(given).__name__}."),
+    same=lambda one, other: same(one, other, 0, 1e-5) or one != one and other != other,
+    where=lambda case, expected, given: (
+        f"Expected {expected:.4f} for {len(case[0])} pictures in {case[2]} bins, got "
+        f"{shown(given)}."),
+    idea="In each bin: the share that is right minus the mean confidence; its absolute value; "
+         "times the bin's share of the pictures; add up.",
+    mistakes=(
+        Mistake(slip(expected_calibration_error, ("if here.any()", "if True"),
+                     ("range(1", "range(0")),
+                "The answer is not a number: the mean of an empty bin is nan. Leave out bins that "
+                "hold no picture."),
+        *(Mistake(_over(total), "Bins that are too sure and bins that are not sure enough cancel "
+                                "here. Take the absolute value of the gap in each bin, before "
+                                "adding up.") for total in (
+            lambda found, bins: sum(share * gap for share, gap in found),
+            lambda found, bins: abs(sum(share * gap for share, gap in found)))),
+        *(Mistake(_over(total), "This is the plain mean of the gaps over bins. Weigh each bin by "
+                                "its share of the pictures.") for total in (
+            lambda found, bins: sum(abs(gap) for _, gap in found) / len(found),
+            lambda found, bins: sum(abs(gap) for _, gap in found) / bins)),
+        Mistake(_over(lambda found, bins: sum(abs(gap) for _, gap in found)),
+                "This is the sum of the gaps. Weigh each bin by its share of the pictures, n of "
+                "the bin ÷ n of all."),
+        Mistake(_over(lambda found, bins: sum(share * gap**2 for share, gap in found)),
+                "The gaps are squared here. The definition takes their absolute value."),
+        Mistake(_over(lambda found, bins: max(abs(gap) for _, gap in found)),
+                "This is the largest gap, called the maximum calibration error. The expected one "
+                "is the mean, weighted by the size of the bins."),
+        Mistake(lambda confidence, right, bins=10: expected_calibration_error(confidence, right),
+                "Your answer uses 10 bins, whatever was asked for. Use the argument."),
+    ),
     hints=("Which bin a picture belongs to: (confidence * bins).ceil() is 1 for the first part, "
            "2 for the second, and so on.",
            "For each bin: here = part == number picks its pictures; right[here].float().mean() "
            "is its accuracy, confidence[here].mean() its confidence. Skip empty bins.",
            "Add here.float().mean() * gap.abs() over the bins."),
     remark="The number depends on the bins: more bins, fewer pictures in each, and chance alone "
-           "opens gaps. Say how many you used.")
+           "opens gaps. Say how many you used.", minutes=8, difficulty=3)

@@ -2,7 +2,7 @@
 
 import torch
 
-from resnet_lesson.exercises.base import NOT_SOLVED, Exercise, unsolved
+from resnet_lesson.exercises.base import Exercise, Mistake, is_number, shown
 
 
 def accuracy(answers, labels):
@@ -10,36 +10,37 @@ def accuracy(answers, labels):
     return (answers == labels).float().mean().item()
 
 
-def _judge(answer):
+def _pictures(draw):
+    """Return 20 cases of answers, about 0.7 of them right, and labels; each of shape (N,)."""
     for _ in range(20):
-        count, classes = int(torch.randint(5, 200, ())), int(torch.randint(2, 11, ()))
+        count, classes = draw.randint(5, 200), draw.randint(2, 10)
         labels = torch.randint(classes, (count,))
-        answers = torch.where(torch.rand(count) < 0.7, labels, torch.randint(classes, (count,)))
-        expected = accuracy(answers, labels)
-        got = answer(answers, labels)
-        if unsolved(got):
-            return NOT_SOLVED
-        if isinstance(got, torch.Tensor) and got.numel() != 1:
-            return (f"Expected one number, got a tensor of shape {tuple(got.shape)}. "
-                    "answers == labels says True or False for each picture; take the mean.")
-        got = float(got)
-        if abs(got - expected) < 1e-5:
-            continue
-        where = f"for {count} pictures, expected {expected:.3f}, got {got:.3f}"
-        if abs(got - expected * count) < 1e-3:
-            return f"That is the number of right answers ({where}). Divide by how many there are."
-        if abs(got - (1 - expected)) < 1e-5:
-            return f"That is the share of wrong answers ({where})."
-        if abs(got - 100 * expected) < 1e-3:
-            return f"That is a percentage ({where}). A share lies between 0 and 1."
-        return f"Not yet: {where}. Compare answers with labels, one by one."
-    return None
+        guesses = torch.randint(classes, (count,))
+        yield torch.where(torch.rand(count) < 0.7, labels, guesses), labels
 
 
-share_right = Exercise(
-    judge=_judge,
-    solve=accuracy,
+def _one_number(given, case):
+    if is_number(given) or isinstance(given, torch.Tensor) and given.numel() == 1:
+        return None
+    kind = (f"a tensor of shape {tuple(given.shape)}" if isinstance(given, torch.Tensor)
+            else type(given).__name__)
+    return (f"Expected one number, got {kind}. answers == labels says True or False for each "
+            "picture; take the mean.")
+
+
+SHARE_RIGHT = Exercise(
+    solve=accuracy, cases=_pictures, form=_one_number,
+    where=lambda case, expected, given: (
+        f"For {len(case[0])} pictures: expected {expected:.3f}, got {shown(given)}."),
+    idea="Compare answers with labels, one by one.",
+    mistakes=(
+        Mistake(lambda answers, labels: (answers == labels).sum().item(),
+                "That is the number of right answers. Divide by how many there are."),
+        Mistake(lambda answers, labels: (answers != labels).float().mean().item(),
+                "That is the share of wrong answers."),
+        Mistake(lambda answers, labels: 100 * (answers == labels).float().mean().item(),
+                "That is a percentage. A share lies between 0 and 1."),
+    ),
     hints=("answers == labels compares two tensors, number by number, and gives True or False.",
            "True counts as 1 and False as 0, but mean() wants floats: (…).float().mean()"),
-    remark="Every accuracy in this lesson is this number.",
-)
+    remark="Every accuracy in this lesson is this number.", minutes=3, difficulty=1)

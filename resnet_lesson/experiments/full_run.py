@@ -6,14 +6,12 @@ epoch; the test accuracy of the chosen weights stands in every row.
 """
 
 import argparse
-import csv
-import platform
 from pathlib import Path
 
 import torch
 
 from resnet_lesson import training
-from resnet_lesson.experiments.table import RESULTS, load_or_end
+from resnet_lesson.experiments import table
 from resnet_lesson.networks import resnet
 
 
@@ -21,36 +19,24 @@ def main(arguments=None):
     """Train, evaluate once on the test split, write the rows."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--lr", type=float, default=0.05)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--source", choices=("full", "mini"), default="full")
-    parser.add_argument("--out", type=Path, default=RESULTS / "full_run.csv")
+    parser.add_argument("--out", type=Path, default=table.RESULTS / "full_run.csv")
     parser.add_argument("--checkpoint", type=Path, default=None,
                         help="folder for weights and history; an interrupted run resumes there")
     options = parser.parse_args(arguments)
-
-    splits = load_or_end(parser, options.source)
-    torch.manual_seed(options.seed)
+    splits = table.load_or_end(parser, "full")
+    torch.manual_seed(0)
     model = resnet.resnet18()
     resume = options.checkpoint is not None and (options.checkpoint / "history.json").exists()
-    history = training.fit(model, splits, epochs=options.epochs, lr=options.lr,
-                           seed=options.seed, checkpoint=options.checkpoint, resume=resume)
+    history = training.fit(model, splits, epochs=options.epochs, lr=0.05, seed=0,
+                           checkpoint=options.checkpoint, resume=resume)
     if history.interrupted:
         return
     test = training.evaluate(history.load_best(model), splits.test)
     print(f"test accuracy of epoch {history.best['epoch']}, chosen on validation: "
           f"{test.accuracy:.4f}")
-    shared = {"arm": "residual", "depth": 18, "data": splits.train.source, "seed": options.seed,
-              "lr": options.lr, "batch_size": history.settings["batch_size"],
-              "test_accuracy": test.accuracy, "test_loss": test.loss,
-              "threads": torch.get_num_threads(), "machine": platform.machine(),
-              "python": platform.python_version(), "torch": torch.__version__.split("+")[0]}
-    partial = options.out.with_suffix(".partial")
-    with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [*history.epochs[0], *shared])
-        writer.writeheader()
-        writer.writerows({**row, **shared} for row in history.epochs)
-    partial.replace(options.out)
+    rows = table.epochs(history, model, splits, arm="residual", depth=18,
+                        test_accuracy=test.accuracy, test_loss=test.loss)
+    table.write(rows, options.out, list(rows[0]))
     print(f"wrote {options.out}")
 
 

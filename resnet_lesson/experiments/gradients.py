@@ -2,19 +2,16 @@
 
 Shortcut × batch norm × initialisation × depth × seed. Each network is a ``resnet.ResNet`` of one
 stage: a 3×3 stem, ``depth`` basic blocks of 16 channels at 14×14, average pooling, linear layer.
-One batch of real pictures goes forward and backward, in training mode; nothing is trained.
-
-**Depth counts blocks.** A block holds two convolutions, so depth 32 means 64 convolutions.
+Depth counts blocks of two convolutions each. One batch of real pictures goes forward and backward,
+in training mode; nothing is trained.
 
 Writes ``results/gradients.csv``, one row per network, with the value of every block. Rows that
-are there already are kept, so an interrupted run goes on where it stopped; ``--again`` measures
-everything anew. ``measure_network`` makes these rows, and whoever needs one that is not in the
-file (the panel *gradient flow, measured*) calls the same function.
+are there already are kept, so an interrupted run goes on where it stopped. ``measure_network``
+makes these rows, and the panel *gradient flow, measured* calls it for those that are not there.
+Delete the file to measure everything anew.
 """
 
 import argparse
-import csv
-import os
 import sys
 from functools import lru_cache
 from itertools import product
@@ -25,16 +22,21 @@ import torch
 from tqdm import tqdm
 
 from resnet_lesson import data
-from resnet_lesson.experiments.table import RESULTS
+from resnet_lesson.experiments import table
 from resnet_lesson.inside import gradients
 from resnet_lesson.networks import blocks, resnet
+from resnet_lesson.words import whole
 
-TABLE = RESULTS / "gradients.csv"
+TABLE = table.RESULTS / "gradients.csv"
 SHORTCUTS = ("plain", "residual", "pre-activation")  # the last one is residual too
 NORMS = ("none", "batch norm")
 INITIALISATIONS = ("default", "xavier", "he")
 DEPTHS = (4, 8, 16, 32, 64)
 SEEDS = tuple(range(8))
+# Shallow networks come first, so that an interrupted run leaves whole depths behind.
+NETWORKS = tuple((shortcut, norm, initialisation, depth, seed)
+                 for depth, seed, shortcut, norm, initialisation
+                 in product(DEPTHS, SEEDS, SHORTCUTS, NORMS, INITIALISATIONS))
 WIDTH, SIZE, BATCH = 16, 14, 128
 
 
@@ -49,8 +51,6 @@ class Row(NamedTuple):
     gradient_ratio: float
     weight_ratio: float
     activation_ratio: float
-    first_gradient: float
-    last_gradient: float
     width: int
     size: int
     batch: int
@@ -82,8 +82,7 @@ def build(shortcut, norm, initialisation, depth, seed):
                                ("initialisation", initialisation, INITIALISATIONS)):
         if value not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-    if not (isinstance(depth, int) and depth > 0):
-        raise ValueError(f"depth must be a whole number of blocks above 0, got {depth!r}")
+    depth = whole(depth, "depth")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = resnet.ResNet(blocks.BasicBlock, [depth], widths=(WIDTH,), stem="small",
@@ -103,8 +102,7 @@ def measure_network(shortcut, norm, initialisation, depth, seed):
     return Row(shortcut, norm, initialisation, depth, seed,
                ratio(found.gradients[0], found.gradients[-1]),
                ratio(found.weights[0], found.weights[-1]),
-               ratio(found.activations[-1], found.activations[0]),
-               found.gradients[0], found.gradients[-1], WIDTH, SIZE, BATCH,
+               ratio(found.activations[-1], found.activations[0]), WIDTH, SIZE, BATCH,
                torch.__version__.split("+")[0], found.gradients, found.weights,
                found.activations)
 
@@ -122,77 +120,49 @@ def load(path=TABLE):
     Raises:
         FileNotFoundError: there is no such file.
     """
-    path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; python -m "
                                 "resnet_lesson.experiments.gradients writes it")
-    with path.open(newline="") as file:
-        return [_parse(row) for row in csv.DictReader(file) if row["activations"]]
+    return [Row(**{name: _parsed(cells[name], kind) for name, kind in Row.__annotations__.items()})
+            for cells in table.read(path)]
 
 
-def _parse(row):
-    kinds = Row.__annotations__
-    return Row(**{name: tuple(map(float, row[name].split())) if kind is tuple
-                  else kind(row[name]) for name, kind in kinds.items()})
+def _parsed(cell, kind):
+    return tuple(map(float, str(cell).split())) if kind is tuple else kind(cell)
 
 
 def _cells(row):
-    def cell(value):
-        if isinstance(value, tuple):
-            return " ".join(f"{number:.3g}" for number in value)
-        return f"{value:.6g}" if isinstance(value, float) else value
-    return [cell(value) for value in row]
+    """Return a row as the table holds it: a tuple as its numbers in one text."""
+    return {name: " ".join(f"{number:.3g}" for number in value) if isinstance(value, tuple)
+            else value for name, value in row._asdict().items()}
 
 
-def record(path=TABLE, *, again=False, shortcuts=SHORTCUTS, norms=NORMS,
-           initialisations=INITIALISATIONS, depths=DEPTHS, seeds=SEEDS):
-    """Measure what is missing in the file at ``path`` and return all its rows, in order.
-
-    Shallow networks come first, so that an interrupted run leaves whole depths behind.
-    """
-    path = Path(path)
+def record(path=TABLE, networks=NETWORKS):
+    """Measure the networks that the file at ``path`` lacks and return all its rows, in order."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = {} if again or not path.exists() else {(*row.setting, row.seed): row
-                                                  for row in load(path)}
-    _write(path, rows.values())
-    wanted = [(shortcut, norm, initialisation, depth, seed)
-              for depth, seed, shortcut, norm, initialisation
-              in product(depths, seeds, shortcuts, norms, initialisations)]
-    missing = [key for key in wanted if key not in rows]
-    # Time goes with depth, so progress is counted in blocks.
-    with (tqdm(total=sum(key[3] for key in missing), unit="block", file=sys.stdout,
-               desc="measuring", disable=not missing) as bar,
-          path.open("a", newline="") as file):
-        writer = csv.writer(file)
-        for key in missing:
-            rows[key] = measure_network(*key)
-            writer.writerow(_cells(rows[key]))
-            file.flush()
-            bar.update(key[3])
-    order = (SHORTCUTS, NORMS, INITIALISATIONS)
-    ordered = sorted(rows.values(), key=lambda row: (
-        *(values.index(value) for values, value in zip(order, row, strict=False)),
-        row.depth, row.seed))
-    _write(path, ordered)
-    return ordered
-
-
-def _write(path, rows):
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(Row._fields)
-        writer.writerows(_cells(row) for row in rows)
-    os.replace(partial, path)
+    rows = load(path) if path.exists() else []
+    table.write(map(_cells, rows), path, Row._fields)
+    known = {row[:5] for row in rows}
+    missing = [network for network in networks if network not in known]
+    blocks_left = sum(network[3] for network in missing)  # time goes with depth
+    with tqdm(total=blocks_left, unit="block", file=sys.stdout, desc="measuring",
+              disable=not missing) as bar:
+        for network in missing:
+            rows.append(measure_network(*network))
+            table.record([_cells(rows[-1])], path, Row._fields[:5], Row._fields)
+            bar.update(network[3])
+    rows.sort(key=lambda row: (SHORTCUTS.index(row.shortcut), NORMS.index(row.norm),
+                               INITIALISATIONS.index(row.initialisation), row.depth, row.seed))
+    table.write(map(_cells, rows), path, Row._fields)
+    return rows
 
 
 def main(arguments=None):
     """Measure what is missing and say where it was written."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=TABLE)
-    parser.add_argument("--again", action="store_true", help="drop the rows that are there")
     options = parser.parse_args(arguments)
-    rows = record(options.out, again=options.again)
+    rows = record(options.out)
     print(f"{len(rows)} networks in {options.out}")
 
 

@@ -8,7 +8,6 @@ checkpoint.
 """
 
 import argparse
-import csv
 import functools
 import math
 from pathlib import Path
@@ -17,13 +16,13 @@ import torch
 
 from resnet_lesson import training
 from resnet_lesson.data.splits import Split
-from resnet_lesson.experiments.table import RESULTS, environment, load_or_end, record
+from resnet_lesson.experiments import table
 from resnet_lesson.training.arrangement import Arrangement
 from resnet_lesson.training.recipes import RECIPES
 
-TABLE = RESULTS / "recipes.csv"
 JOINED = " with validation"  # what the source of joined pictures ends with
-COLUMNS = ("recipe", "seed", "data", "epochs", "batch_size", "lr", "arrangement", "parameters",
+KEY = ("recipe", "seed", "data")
+COLUMNS = (*KEY, "epochs", "batch_size", "lr", "arrangement", "parameters",
            "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
            "seconds", "examples_per_second", "steps", "chosen_epoch", "test_accuracy", "test_loss",
            "views", "views_accuracy", "threads", "processor", "python", "torch", "commit")
@@ -63,26 +62,15 @@ def train(name, seed, splits, checkpoint=None):
     ask = functools.partial(training.evaluate, model, splits.test, size=recipe.options.get("size"))
     test = ask()
     arrangement = Arrangement(**history.settings["arrangement"])
-    fixed = {"recipe": name, "seed": seed, "data": splits.train.source,
-             "parameters": sum(p.numel() for p in model.parameters()),
-             "steps": math.ceil(len(splits.train) / history.settings["batch_size"]),
-             "arrangement": str(arrangement),
-             **{key: history.settings[key] for key in ("epochs", "batch_size", "lr")}}
-    unseen = {"validation_loss": "", "validation_accuracy": ""} if joined else {}
-    rows = [fixed | row | unseen | environment() for row in history.epochs]
+    rows = table.epochs(history, model, splits, recipe=name, arrangement=str(arrangement),
+                        steps=math.ceil(len(splits.train) / history.settings["batch_size"]))
+    if joined:
+        rows = [row | {"validation_loss": "", "validation_accuracy": ""} for row in rows]
     rows[-1] |= {"chosen_epoch": len(rows) if joined else history.best["epoch"],
                  "test_accuracy": test.accuracy, "test_loss": test.loss}
     if recipe.views > 1:
         rows[-1] |= {"views": recipe.views, "views_accuracy": ask(views=recipe.views).accuracy}
     return rows
-
-
-def recorded(table=TABLE):
-    """Return the set of (recipe, seed, data) that the table holds."""
-    if not table.exists():
-        return set()
-    with table.open(newline="") as file:
-        return {(row["recipe"], int(row["seed"]), row["data"]) for row in csv.DictReader(file)}
 
 
 def main(arguments=None):
@@ -93,18 +81,17 @@ def main(arguments=None):
     parser.add_argument("--source", choices=("full", "mini"), default="full")
     parser.add_argument("--all", action="store_true", help="train on the validation pictures too, "
                         "once nothing is left to choose")
-    parser.add_argument("--out", type=Path, default=TABLE)
+    parser.add_argument("--out", type=Path, default=table.RESULTS / "recipes.csv")
     parser.add_argument("--checkpoints", type=Path, default=Path("runs/recipes"))
     options = parser.parse_args(arguments)
     if not options.out.absolute().parent.is_dir():
         parser.error(f"{options.out} cannot be written: its folder is missing")
-    splits = load_or_end(parser, options.source)
+    splits, pictures = table.load_or_end(parser, options.source), options.source
     if options.all:
-        splits = join(splits)
+        splits, pictures = join(splits), f"{pictures}-all"
     for seed in options.seeds:
-        if (options.recipe, seed, splits.train.source) in recorded(options.out):
+        if (options.recipe, seed, splits.train.source) in table.recorded(options.out, KEY):
             continue
-        pictures = options.source + "-all" * options.all
         folder = options.checkpoints / f"{options.recipe}-{pictures}-{seed}"
         try:
             rows = train(options.recipe, seed, splits, folder)
@@ -112,7 +99,7 @@ def main(arguments=None):
             parser.error(f"{error} (to train from the start, delete {folder})")
         if rows is None:
             return
-        record(rows, options.out, ("recipe", "seed", "data"), COLUMNS)
+        table.record(rows, options.out, KEY, COLUMNS)
         print(f"{options.recipe}, seed {seed}: test accuracy {rows[-1]['test_accuracy']:.4f}")
 
 

@@ -1,18 +1,5 @@
 """The trained pair that ships with the lesson: ``python -m resnet_lesson.experiments.small_pair``.
 
-import asyncio
-import html
-import random
-from functools import lru_cache
-from typing import NamedTuple
-import ipywidgets as widgets
-from resnet_lesson.experiments.table import RESULTS, environment, load_or_end, read, record
-from resnet_lesson.experiments.table import RESULTS, environment, load_or_end, read, record
-from resnet_lesson import data, figures
-from resnet_lesson.experiments import small_pair
-from resnet_lesson.findings.intervals import wilson
-from resnet_lesson.inside import lesions
-from resnet_lesson.panels.base import DrawingPanel, svg
 Two networks of 20 layers, residual and plain, trained on all of Fashion-MNIST from equal initial
 weights (``resnet.plain_twin``), with the same pictures in the same order and the same rate. Weights
 of the best epoch by validation accuracy are rounded to float16 and stored as safetensors; test
@@ -31,13 +18,13 @@ from safetensors.torch import save_file
 
 from resnet_lesson import data, training
 from resnet_lesson.data.augment import Augment
-from resnet_lesson.experiments.table import RESULTS, environment, load_or_end, read, record
+from resnet_lesson.experiments import table
+from resnet_lesson.experiments.studies import ARMS, twin
 from resnet_lesson.inside import lesions
 from resnet_lesson.networks import resnet
 from resnet_lesson.training.arrangement import Arrangement
 
 WEIGHTS = Path(__file__).parents[1] / "assets" / "pair"
-ARMS = ("residual", "plain")
 SEED = 0
 OPTIONS = {"epochs": 12, "batch_size": 128, "lr": 0.1, "nesterov": True,
            "augment": Augment(shift=1, flip=True), "seed": SEED,
@@ -53,17 +40,14 @@ class Pair(NamedTuple):
 
 
 def build(arm):
-    """Return the untrained network of an arm; both arms share every tensor that both have.
+    """Return the untrained network of an arm, see ``studies.twin``."""
+    return twin(arm, SEED, lambda: resnet.small_resnet(20, widths=(24, 48, 96), stem="small/2"))
 
-    Raises:
-        ValueError: an unknown arm.
-    """
-    if arm not in ARMS:
-        raise ValueError(f"arm must be one of {', '.join(ARMS)}, got {arm!r}")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
-        model = resnet.small_resnet(20, widths=(24, 48, 96), stem="small/2")
-    return model if arm == "residual" else resnet.plain_twin(model)
+
+def _cast(state, dtype):
+    """Return a state with its floats in another precision; what counts stays whole numbers."""
+    return {name: value.to(dtype) if value.is_floating_point() else value
+            for name, value in state.items()}
 
 
 def load(folder=WEIGHTS):
@@ -73,22 +57,20 @@ def load(folder=WEIGHTS):
         FileNotFoundError: the weights are not there.
         ValueError: a file that holds no such network.
     """
-    networks = []
+    networks = {}
     for arm in ARMS:
         path, model = Path(folder) / f"{arm}.safetensors", build(arm)
         if not path.exists():
             raise FileNotFoundError(f"{path} is missing; reinstall the lesson, or make the weights "
                                     "with python -m resnet_lesson.experiments.small_pair")
         try:
-            state = load_weights(path.read_bytes())
-            model.load_state_dict({key: value.float() if value.is_floating_point() else value
-                                   for key, value in state.items()})
+            model.load_state_dict(_cast(load_weights(path.read_bytes()), torch.float32))
         except Exception as error:  # safetensors and torch raise several kinds
             raise ValueError(f"{path} does not hold the {arm} network of the lesson "
                              f"({str(error).splitlines()[0]}); reinstall the lesson") from None
-        networks.append(model.eval())
-    last = {row["arm"]: row for row in read("small_pair") if row["test_accuracy"] != ""}
-    return Pair(*networks, last)
+        networks[arm] = model.eval()
+    last = {row["arm"]: row for row in table.read("small_pair") if row["test_accuracy"] != ""}
+    return Pair(**networks, record=last)
 
 
 def train(arm, splits, checkpoint=None, folder=WEIGHTS):
@@ -98,40 +80,32 @@ def train(arm, splits, checkpoint=None, folder=WEIGHTS):
     history = training.fit(model, splits, checkpoint=checkpoint, resume=resume, **OPTIONS)
     if history.interrupted:
         return None
-    state = {key: value.half() if value.is_floating_point() else value
-             for key, value in history.best_weights.items()}
+    state = _cast(history.best_weights, torch.float16)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(state, folder / f"{arm}.safetensors")
-    model.load_state_dict({key: value.float() if value.is_floating_point() else value
-                           for key, value in state.items()})
+    model.load_state_dict(_cast(state, torch.float32))
     test = training.evaluate(model, splits.test)
-    fixed = {"arm": arm, "depth": 20, "parameters": sum(p.numel() for p in model.parameters()),
-             "data": splits.train.source, **{key: history.settings[key] for key in
-                                             ("epochs", "batch_size", "lr", "seed")}}
-    rows = [fixed | row | environment() for row in history.epochs]
+    rows = table.epochs(history, model, splits, arm=arm, depth=20)
     rows[-1] |= {"chosen_epoch": history.best["epoch"], "test_accuracy": test.accuracy,
                  "test_loss": test.loss}
     return rows
 
 
 def main(arguments=None):
-    """Train what is asked for and write it down."""
+    """Train both arms and write down what came of it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("arms", nargs="*", help="residual, plain, or both by default")
     parser.add_argument("--checkpoint", type=Path, default=Path("runs/small_pair"),
                         help="folder for the runs; an interrupted one resumes there")
-    parser.add_argument("--out", type=Path, default=RESULTS / "small_pair.csv")
+    parser.add_argument("--out", type=Path, default=table.RESULTS / "small_pair.csv")
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     options = parser.parse_args(arguments)
-    if unknown := set(options.arms) - set(ARMS):
-        parser.error(f"no arm {unknown.pop()!r}; there are {', '.join(ARMS)}")
-    splits = load_or_end(parser, "full")
-    for arm in options.arms or ARMS:
+    splits = table.load_or_end(parser, "full")
+    for arm in ARMS:
         rows = train(arm, splits, options.checkpoint / arm, options.weights)
         if rows is None:
             return
         print(f"{arm}: test accuracy {rows[-1]['test_accuracy']:.4f}")
-        record(rows, options.out, ("arm",), list(rows[-1]))
+        table.record(rows, options.out, ("arm",), list(rows[-1]))
 
 
 @lru_cache(maxsize=1)
@@ -139,9 +113,10 @@ def evaluators():
     """Return the trained pair on the 1,000 test pictures of the mini set, by arm.
 
     They are made once and remember what they have measured, for panels and notebook together.
+    The residual network, which the notebook is about, comes first.
     """
     pair, test = load(), data.load_fashion_mnist("mini", quiet=True).test
-    return {arm: lesions.Evaluator(getattr(pair, arm), test) for arm in ARMS}
+    return {arm: lesions.Evaluator(getattr(pair, arm), test) for arm in reversed(ARMS)}
 
 
 if __name__ == "__main__":

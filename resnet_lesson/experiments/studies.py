@@ -3,21 +3,21 @@
 from types import MappingProxyType
 from typing import NamedTuple
 
+import torch
+
 from resnet_lesson.experiments.table import read
+from resnet_lesson.networks import resnet
 
 ARMS = ("plain", "residual")
-RATES = (0.01, 0.03, 0.1)
-# More rates for both arms, where the best one of an arm was the end of the grid.
-WIDER = {8: (0.3,), 20: (0.3,), 18: (0.003,), 34: (0.003,)}
-WIDER_NO_NORM = {8: (0.1,), 20: (0.001, 0.1), 32: (0.1,)}
 DEPTHS = (8, 20, 32, 56, 18, 34)
 IMAGENET_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 
 
 class Study(NamedTuple):
-    """What all runs of a study share; ``epochs`` to ``schedule`` are arguments of ``fit``.
+    """What all runs of a study share; ``epochs`` to ``size`` are arguments of ``fit``.
 
-    ``wider`` holds more rates for some depths, for both arms alike.
+    ``wider`` holds more rates for some depths, for both arms alike, where the best one of an arm
+    was the end of the grid.
     """
 
     source: str
@@ -36,12 +36,18 @@ class Study(NamedTuple):
     def rates_at(self, depth):
         """Return the learning rates of both arms at a depth."""
         return (*self.rates, *self.wider.get(depth, ()))
+
+
 STUDIES = {
-    "depth": Study("mini", DEPTHS, RATES, range(5), wider=WIDER),
+    # 6n + 2 networks and narrow ResNet-18 and -34
+    "depth": Study("mini", DEPTHS, (0.01, 0.03, 0.1), range(5),
+                   wider={8: (0.3,), 20: (0.3,), 18: (0.003,), 34: (0.003,)}),
     "no-norm": Study("mini", DEPTHS, (0.003, 0.01, 0.03), range(5), norm=False,
-                     wider=WIDER_NO_NORM),
+                     wider={8: (0.1,), 20: (0.001, 0.1), 32: (0.1,)}),
+    # ResNet-18 as the sources train it; 0.005 for plain and 0.01 for residual is what they publish
     "digits": Study("digits", (18,), (0.005, 0.01), range(10), epochs=5, momentum=0.0,
                     weight_decay=0.0, schedule="constant", size=32),
+    # each arm at its own best rate of the study "depth"
     "full": Study("full", (20, 56), (), range(3), epochs=1),
 }
 
@@ -62,6 +68,22 @@ def runs(study):
     return [Run(study, arm, depth, lr, seed)
             for seed in setting.seeds for depth in setting.depths for arm in ARMS
             for lr in setting.rates_at(depth) or (best_rate("depth", arm, depth),)]
+
+
+def twin(arm, seed, make):
+    """Return the untrained network of an arm: what ``make()`` gives, or that without shortcuts.
+
+    Weights depend on the seed alone, and both arms share every tensor that both have.
+
+    Raises:
+        ValueError: an unknown arm.
+    """
+    if arm not in ARMS:
+        raise ValueError(f"arm must be one of {', '.join(ARMS)}, got {arm!r}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = make()
+    return model if arm == "residual" else resnet.plain_twin(model)
 
 
 def final_rows(study, rows=None):

@@ -8,9 +8,9 @@ lines differ in dash as well as in colour.
 import base64
 import io
 import textwrap
-from contextlib import contextmanager
 
 import matplotlib as mpl
+import matplotlib.style
 from IPython.display import display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -18,9 +18,12 @@ from matplotlib.figure import Figure
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SKY, AMBER, YELLOW, GREY = "#56B4E9", "#E69F00", "#F0E442", "#6E6E6E"
 PALETTE = (BLUE, ORANGE, GREEN, PINK, SKY, AMBER, GREY)
-COLORS = {"residual": BLUE, "plain": ORANGE, "train": GREY, "validation": BLUE, "test": GREEN,
-          "identity": GREY}
-DASHES = {"residual": "-", "plain": "--", "train": "--", "validation": "-", "identity": ":"}
+# The one look of the arms: colour, dash and marker each tell them apart alone.
+COLORS = {"plain": ORANGE, "residual": BLUE, "pre-activation": GREEN, "identity": GREY,
+          "train": GREY, "validation": BLUE, "test": GREEN}
+DASHES = {"plain": "--", "residual": "-", "pre-activation": "-.", "identity": ":",
+          "train": "--", "validation": "-"}
+MARKERS = {"plain": "s", "residual": "o", "pre-activation": "D"}
 STYLE = {
     "font.size": 14, "axes.titlesize": 15, "axes.labelsize": 14, "legend.fontsize": 13,
     "xtick.labelsize": 13, "ytick.labelsize": 13, "lines.linewidth": 2.5,
@@ -32,11 +35,23 @@ STYLE = {
 SHARPNESS = 1.6  # pixels stored per pixel shown, so that zoomed and projected text stays crisp
 
 
-@contextmanager
 def style():
-    """Apply the house style to what is drawn inside."""
-    with mpl.rc_context(STYLE):
-        yield
+    """Return what puts the house style in force, for ``with`` and as a decorator.
+
+    It starts from matplotlib's defaults, so that a reader's own settings change no picture.
+    """
+    return mpl.style.context(["default", STYLE])
+
+
+def arm_look(arm):
+    """Return color, dash and marker of an arm, as options of ``plot``."""
+    return {"color": COLORS[arm], "linestyle": DASHES[arm], "marker": MARKERS[arm]}
+
+
+def line_look(i):
+    """Return color, dash and marker of the line with number i where lines are no arms."""
+    return {"color": PALETTE[i % len(PALETTE)], "linestyle": ("-", "--", "-.", ":")[i % 4],
+            "marker": "osD^vPX"[i % 7]}
 
 
 def new_figure(rows=1, columns=1, size=(9, 4), **options):

@@ -1,4 +1,4 @@
-"""Axes that several figures share."""
+"""What several figures and panels draw on their axes."""
 
 import math
 
@@ -18,30 +18,73 @@ def log_axis(ax, low, high, zero=False):
         The height at which a value of exactly zero is drawn; it has the tick label "0".
     """
     step = next(step for step in (1, 2, 5, 10, 20) if (high - low) / step <= 6)
+    exponents = range(math.ceil(low / step) * step, high + 1, step)
+    ticks = [10.0 ** exponent for exponent in exponents]
+    labels = ["1" if exponent == 0 else f"$10^{{{exponent}}}$" for exponent in exponents]
     gap = (high - low) * 0.09
-    place, bottom = 10.0 ** (low - gap), 10.0 ** (low - 1.7 * gap * zero)
+    place, bottom = 10.0 ** (low - gap), 10.0 ** low
     for patch in [patch for patch in ax.patches if patch.get_gid() == "zero"]:
         patch.remove()
     ax.set_yscale("log")
-    ax.set_ylim(bottom, 10.0 ** high)
     if zero:
-        top = 10.0 ** (low - 0.35 * gap)
+        bottom, top = 10.0 ** (low - 1.7 * gap), 10.0 ** (low - 0.35 * gap)
+        ticks, labels = [place, *ticks], ["0", *labels]
         ax.add_patch(Rectangle((0, bottom), 1, top - bottom, color=figures.GREY, alpha=0.25,
                                linewidth=0, transform=ax.get_yaxis_transform(), gid="zero"))
-    exponents = range(math.ceil(low / step) * step, high + 1, step)
-    ax.yaxis.set_major_locator(FixedLocator([place] * zero + [10.0 ** e for e in exponents]))
+    ax.set_ylim(bottom, 10.0 ** high)
+    ax.yaxis.set_major_locator(FixedLocator(ticks))
     ax.yaxis.set_minor_locator(NullLocator())
-    ax.set_yticklabels(["0"] * zero + ["1" if e == 0 else f"$10^{{{e}}}$" for e in exponents])
+    ax.set_yticklabels(labels)
     return place
 
 
 def bounds(values, low=-3, high=3):
     """Return whole exponents (low, high) between which all positive values lie, at least these."""
     exponents = [math.log10(value) for value in values if 0 < value < math.inf]
-    return (min([low, *map(math.floor, exponents)]), max([high, *map(math.ceil, exponents)]))
+    return min([low, *map(math.floor, exponents)]), max([high, *map(math.ceil, exponents)])
 
 
 def above(values, zero):
     """Return values as an array for a ``log_axis``: exact zeros at their strip, not missing."""
     values = np.asarray(values, float)
     return np.where(values == 0, zero, values)
+
+
+def running_mean(values, window):
+    """Return the mean of the values up to each one, at most ``window`` of them; along axis 0.
+
+    Args:
+        values: shape (steps, …); the result has the same.
+        window: a whole number above 0.
+    """
+    values = np.asarray(values, dtype=float)
+    total = np.cumsum(np.concatenate([np.zeros_like(values[:1]), values]), axis=0)
+    stop = np.arange(1, len(values) + 1)
+    start = np.maximum(stop - window, 0)
+    count = (stop - start).reshape(-1, *[1] * (values.ndim - 1))
+    return (total[stop] - total[start]) / count
+
+
+def band(ax, x, low, middle, high, *, color, alpha=0.25, **line):
+    """Draw a line over a band from ``low`` to ``high``; ``line`` are options of ``plot``."""
+    ax.fill_between(x, low, high, color=color, alpha=alpha, linewidth=0)
+    ax.plot(x, middle, color=color, **line)
+
+
+def dots_and_bars(ax, places, intervals, *, color, marker="o", upright=True, label=None):
+    """Draw each ``Interval`` at its place: a bar from end to end, and a dot at its middle."""
+    low, middle, high = ([getattr(interval, part) for interval in intervals]
+                         for part in ("low", "middle", "high"))
+    if upright:
+        ax.vlines(places, low, high, color=color)
+        ax.plot(places, middle, marker, color=color, label=label)
+    else:
+        ax.hlines(places, low, high, color=color)
+        ax.plot(middle, places, marker, color=color, label=label)
+
+
+def image(ax, values, **options):
+    """Show an array (height, width) as a picture without ticks and grid; options: ``imshow``."""
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    return ax.imshow(values, **options)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from resnet_lesson import figures
+from resnet_lesson.figures.axes import band, image
 
 
 @figures.style()
@@ -10,7 +11,7 @@ def shared_statistics(x, channel):
     """Draw feature maps, pictures down and channels across, and frame those that share a mean.
 
     Args:
-        x: tensor of shape (N, C, H, W); the first 3 pictures and 6 channels are drawn.
+        x: tensor (N, C, H, W); the first 3 pictures and 6 channels are drawn.
         channel: the channel to frame.
 
     Raises:
@@ -22,17 +23,13 @@ def shared_statistics(x, channel):
     if not 0 <= channel < columns:
         raise ValueError(f"channel must lie between 0 and {columns - 1}, got {channel}")
     figure, axes = figures.new_figure(rows, columns, size=(9, 1.6 * rows + 0.5), squeeze=False)
-    for i in range(rows):
-        for j in range(columns):
-            ax = axes[i, j]
-            ax.imshow(x[i, j].detach().numpy())
-            ax.set(xticks=[], yticks=[])
-            ax.grid(False)
-            for spine in ax.spines.values():
-                spine.set(visible=j == channel, linewidth=6, color=figures.ORANGE)
-        axes[i, 0].set_ylabel(f"picture {i}")
-    for j in range(columns):
-        axes[0, j].set_title(f"channel {j}", pad=10)
+    for (i, j), ax in np.ndenumerate(axes):
+        image(ax, x[i, j].detach().numpy())
+        ax.spines[:].set(visible=j == channel, linewidth=6, color=figures.ORANGE)
+        if i == 0:
+            ax.set_title(f"channel {j}", pad=10)
+        if j == 0:
+            ax.set_ylabel(f"picture {i}")
     n, _, height, width = x.shape
     own = x[:, channel]
     figure.caption = (
@@ -47,7 +44,7 @@ def forgotten_eval(evaluation, mixed, single, single_size):
     """Draw accuracies in training mode by batch size, beside the one in evaluation mode.
 
     Args:
-        evaluation: accuracy in evaluation mode.
+        evaluation: accuracy in evaluation mode, 0 … 1, as all of them.
         mixed: accuracies in training mode by batch size, for batches of mixed classes.
         single: accuracy in training mode where each batch holds one class only.
         single_size: pictures in such a batch.
@@ -60,22 +57,20 @@ def forgotten_eval(evaluation, mixed, single, single_size):
         raise ValueError("give accuracies between 0 and 1 for at least one batch size, "
                          f"got {mixed or 'no batch size'}")
     figure, ax = figures.new_figure(size=(9, 4.2))
-    sizes = list(mixed)
-    places = np.arange(len(sizes))
+    sizes, percents = list(mixed), [100 * accuracy for accuracy in mixed.values()]
+    places = range(len(sizes))
     ax.axhline(100 * evaluation, color="black", linestyle="--", label="evaluation mode")
-    ax.plot(places, [100 * mixed[size] for size in sizes], "o-", color=figures.BLUE,
-            label="training mode, mixed classes")
-    ax.plot([len(sizes)], [100 * single], "D", color=figures.ORANGE, markersize=13,
+    ax.plot(places, percents, "o-", color=figures.BLUE, label="training mode, mixed classes")
+    ax.plot(len(sizes), 100 * single, "D", color=figures.ORANGE, markersize=13,
             label="training mode, one class per batch")
     ax.set(xticks=[*places, len(sizes)], xticklabels=[*sizes, f"{single_size}\none class"],
            xlabel="pictures in a batch", ylabel="test accuracy in percent", ylim=(0, 100))
     ax.legend(loc="lower center")
-    last, first = sizes[-1], sizes[0]
     figure.caption = (
         f"The same weights: {100 * evaluation:.0f} % right in evaluation mode. In training mode "
-        f"{100 * mixed[last]:.0f} % in mixed batches of {last}, {100 * mixed[first]:.0f} % in "
-        f"batches of {first}, and {100 * single:.0f} % in batches of {single_size} that hold one "
-        "class each.")
+        f"{percents[-1]:.0f} % in mixed batches of {sizes[-1]}, {percents[0]:.0f} % in batches of "
+        f"{sizes[0]}, and {100 * single:.0f} % in batches of {single_size} that hold one class "
+        "each.")
     return figure
 
 
@@ -90,30 +85,27 @@ def variance_growth(without, with_norm):
     Raises:
         ValueError: the curves are not all of one length, or shorter than two values.
     """
-    arms = {"without norm": without, "with batch norm": with_norm}
-    lengths = {len(curve) for curves in arms.values() for curve in curves}
+    lengths = {len(curve) for curves in (without, with_norm) for curve in curves}
     if not without or not with_norm or len(lengths) != 1 or lengths == {1}:
         raise ValueError("both arms need curves of one length, of two values or more; "
                          f"got lengths {sorted(lengths)}")
     blocks = np.arange(lengths.pop())
     figure, ax = figures.new_figure(size=(9, 4.4))
-    ends = {}
-    for (name, curves), color, marker in zip(arms.items(), (figures.ORANGE, figures.BLUE), "os",
-                                             strict=True):
+    ends = []
+    for name, curves, color, marker in (("without norm", without, figures.ORANGE, "o"),
+                                        ("with batch norm", with_norm, figures.BLUE, "s")):
         curves = np.asarray(curves, dtype=float)
         middle = np.median(curves, axis=0)
-        ends[name] = middle[-1]
-        ax.fill_between(blocks, curves.min(axis=0), curves.max(axis=0), color=color, alpha=0.25,
-                        linewidth=0)
-        ax.plot(blocks, middle, marker=marker, color=color, label=name)
+        band(ax, blocks, curves.min(0), middle, curves.max(0), color=color, marker=marker,
+             label=name)
+        ends.append(middle[-1])
     ax.plot(blocks, 2.0 ** blocks, ":", color="black", label="$2^k$")
     ax.plot(blocks, 1 + blocks, "--", color="black", label="$1 + k$")
     ax.set(yscale="log", xlabel="residual blocks passed, $k$", ylabel="variance of the sum")
     ax.legend(loc="upper left")
-    large = float(f"{ends['without norm']:.2g}")  # two digits are all that two machines share
+    large = float(f"{ends[0]:.2g}")  # two digits are all that two machines share
     figure.caption = (
         f"Variance after {blocks[-1]} residual additions, median of {len(without)} draws of the "
-        f"weights (band: smallest to largest): {large:,.0f} without norm, "
-        f"{ends['with batch norm']:.1f} with batch norm on the branch. Dotted: doubling. "
-        "Dashed: plus one per block.")
+        f"weights (band: smallest to largest): {large:,.0f} without norm, {ends[1]:.1f} with "
+        "batch norm on the branch. Dotted: doubling. Dashed: plus one per block.")
     return figure

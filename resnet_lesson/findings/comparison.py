@@ -1,12 +1,13 @@
 """What the sweep says: finished runs, each arm's best rate, and differences paired by seed.
 
-Everything here takes rows as ``experiments.read("sweep")`` returns them, complete or not, and
-computes; nothing is drawn. A difference is always plain − residual (or deep − shallow) for the
-same seed, so a positive one means that the plain (or the deeper) network did worse.
+Everything here takes rows as ``table.read("sweep")`` returns them, complete or not, and computes;
+nothing is drawn. A difference is always plain − residual (or deep − shallow) for the same seed,
+so a positive one means that the plain (or the deeper) network did worse.
 """
 
 import math
 import statistics
+from collections import namedtuple
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -16,30 +17,14 @@ from resnet_lesson.findings.intervals import Interval, t_interval
 KINDS = {"6n + 2": (8, 20, 32, 56), "ImageNet": (18, 34)}
 GUESSING = 0.9  # the error of guessing among ten classes
 HARDLY = 0.03   # closer than this to it, a mean error shows nothing learned
-# What the published experiment reports, one run each, on so many test pictures.
+# What the published experiment reports, one run each, on 200 test pictures.
 PUBLISHED = {"plain": {"accuracy": 0.970, "lr": 0.005}, "residual": {"accuracy": 0.955, "lr": 0.01}}
-PUBLISHED_PICTURES = 200
 
 
-class Result(NamedTuple):
-    """One finished run: its key, final errors, gradient in its last epoch, summed seconds."""
-
-    study: str
-    arm: str
-    depth: int
-    lr: float
-    seed: int
-    train_error: float
-    validation_error: float
-    test_error: float
-    test_error_200: float
-    gradient_norm: float
-    first_gradient_norm: float
-    seconds: float
-    diverged: int
-    epochs: int
-    pictures: int
-    data: str
+# One finished run: its key, final errors, gradient in its last epoch, summed seconds.
+Result = namedtuple("Result", (
+    *Run._fields, "train_error", "validation_error", "test_error", "test_error_200",
+    "gradient_norm", "first_gradient_norm", "seconds", "diverged", "epochs", "pictures", "data"))
 
 
 def results(rows):
@@ -47,23 +32,18 @@ def results(rows):
     runs = {}
     for row in rows:
         runs.setdefault(tuple(row[name] for name in Run._fields), []).append(row)
-    return [_result(key, epochs) for key, epochs in runs.items()
-            if epochs[-1]["train_error"] != ""]
+    return [_result(epochs) for epochs in runs.values() if epochs[-1]["train_error"] != ""]
 
 
-def _result(key, epochs):
-    last = epochs[-1]
-
+def _result(epochs):
     def known(name):
-        return [row[name] for row in epochs if isinstance(row[name], int | float)]
+        return [row[name] for row in epochs if row[name] != ""] or [math.nan]
 
-    return Result(
-        *key, *(last[name] for name in ("train_error", "validation_error", "test_error",
-                                        "test_error_200")),
-        gradient_norm=(known("gradient_norm") or [math.nan])[-1],
-        first_gradient_norm=(known("first_gradient_norm") or [math.nan])[-1],
-        seconds=sum(known("seconds")) or math.nan, diverged=last["diverged"],
-        epochs=last["epochs"], pictures=last["train_pictures"], data=last["data"])
+    found = epochs[-1] | {"gradient_norm": known("gradient_norm")[-1],
+                          "first_gradient_norm": known("first_gradient_norm")[-1],
+                          "seconds": sum(known("seconds")),
+                          "pictures": epochs[-1]["train_pictures"]}
+    return Result(**{name: found[name] for name in Result._fields})
 
 
 def by_rate(rows, study, arm, depth):
@@ -76,16 +56,58 @@ def by_rate(rows, study, arm, depth):
 
 
 class Side(NamedTuple):
-    """One side: its runs at the rate used, their mean, and whether a best rate ends its grid."""
+    """Runs of one arm at one depth and rate, in order of their seeds, and a column of them.
 
-    study: str
+    ``edge`` says whether a best rate is the ``"lowest"`` or ``"highest"`` one tried; else ``""``.
+    """
+
     arm: str
-    depth: int
     rate: float
     edge: str
-    mean: float
-    diverged: int
     runs: tuple
+    values: tuple
+
+    @property
+    def mean(self):
+        """Return the mean of the values."""
+        return statistics.fmean(self.values)
+
+    @property
+    def diverged(self):
+        """Return how many of the runs diverged."""
+        return sum(run.diverged for run in self.runs)
+
+    @property
+    def guesses(self):
+        """Return whether the values are errors hardly below that of guessing, on average."""
+        return self.mean >= GUESSING - HARDLY - 1e-9   # so that a rounding decides nothing
+
+    def at(self, seeds):
+        """Return the same of the runs of these seeds alone."""
+        pairs = zip(self.runs, self.values, strict=True)
+        runs, values = zip(*(pair for pair in pairs if pair[0].seed in seeds), strict=True)
+        return self._replace(runs=runs, values=values)
+
+
+def side(rows, study, arm, depth, rate=None, column="train_error"):
+    """Return the ``Side`` of some runs, with the values of a column, a field of ``Result``.
+
+    ``None`` as rate means the best one, by the lowest mean training error over seeds, whatever
+    the column.
+
+    Raises:
+        ValueError: no such run is recorded.
+    """
+    found, edge = by_rate(rows, study, arm, depth), ""
+    if rate is None:
+        rate = best_rate(study, arm, depth, rows)
+        if len(found) > 1:
+            edge = {min(found): "lowest", max(found): "highest"}.get(rate, "")
+    if rate not in found:
+        raise ValueError(f"no recorded run of study {study!r}, arm {arm!r}, depth {depth}, "
+                         f"rate {rate:g}")
+    runs = tuple(run for _, run in sorted(found[rate].items()))
+    return Side(arm, rate, edge, runs, tuple(getattr(run, column) for run in runs))
 
 
 class Comparison(NamedTuple):
@@ -100,51 +122,28 @@ class Comparison(NamedTuple):
     @property
     def outcome(self):
         """Return the interval's verdict, or ``"guessing"`` where neither side learned anything."""
-        return "guessing" if all(map(guesses, self[:2])) else self.interval.verdict
+        both_guess = self.first.guesses and self.second.guesses
+        return "guessing" if both_guess else self.interval.verdict
 
 
-def guesses(side):
-    """Return whether the mean error of a ``Side`` is hardly below that of guessing."""
-    return side.mean >= GUESSING - HARDLY - 1e-9   # so that a rounding decides nothing
-
-
-def edge(rates, rate):
-    """Say whether a rate is the ``"lowest"`` or ``"highest"`` of several; else ``""``."""
-    if len(rates) < 2:
-        return ""
-    return "lowest" if rate == min(rates) else "highest" if rate == max(rates) else ""
+def differences(first, second):
+    """Return first − second, one value per seed."""
+    return tuple(one - other for one, other in zip(first, second, strict=True))
 
 
 def compare(rows, first, second, column="train_error"):
-    """Compare two settings seed by seed.
-
-    Args:
-        rows: of the sweep.
-        first, second: (study, arm, depth, rate); ``None`` as rate means the best one, by the
-            lowest mean training error over seeds, whatever the column.
-        column: a field of ``Result``.
+    """Return the ``Comparison`` of two sides, (study, arm, depth, rate) each, seed by seed.
 
     Raises:
-        ValueError: a setting was not recorded, or the two share no seed.
+        ValueError: a side was not recorded, or the two share no seed.
     """
-    sides = []
-    for study, arm, depth, rate in (first, second):
-        found = by_rate(rows, study, arm, depth)
-        chosen = best_rate(study, arm, depth, rows) if rate is None else rate
-        if chosen not in found:
-            raise ValueError(f"no recorded run of study {study!r}, arm {arm!r}, depth {depth}, "
-                             f"rate {chosen:g}")
-        sides.append((chosen, edge(found, chosen) if rate is None else "", found[chosen]))
-    seeds = tuple(sorted(set(sides[0][2]) & set(sides[1][2])))
+    one, other = (side(rows, *where, column=column) for where in (first, second))
+    seeds = {run.seed for run in one.runs} & {run.seed for run in other.runs}
     if not seeds:
         raise ValueError(f"{first} and {second} share no seed, so there is nothing to pair")
-    made = [Side(*where[:3], rate, end, statistics.fmean(
-                getattr(runs[seed], column) for seed in seeds),
-                 sum(runs[seed].diverged for seed in seeds), tuple(runs[s] for s in seeds))
-            for where, (rate, end, runs) in zip((first, second), sides, strict=True)]
-    differences = tuple(getattr(one, column) - getattr(other, column)
-                        for one, other in zip(made[0].runs, made[1].runs, strict=True))
-    return Comparison(*made, seeds, differences, t_interval(differences))
+    one, other = one.at(seeds), other.at(seeds)
+    found = differences(one.values, other.values)
+    return Comparison(one, other, tuple(sorted(seeds)), found, t_interval(found))
 
 
 def paired(rows, study, depth, column="train_error", rate=None):
@@ -181,7 +180,7 @@ def decompose(rows, column="test_error_200"):
     Raises:
         ValueError: no seed has all four.
     """
-    low, high = (PUBLISHED[arm]["lr"] for arm in ("plain", "residual"))
+    low, high = (PUBLISHED[arm]["lr"] for arm in ARMS)
     cells = {(arm, lr): by_rate(rows, "digits", arm, 18).get(lr, {})
              for arm in ARMS for lr in (low, high)}
     seeds = sorted(set.intersection(*map(set, cells.values())))
@@ -189,9 +188,8 @@ def decompose(rows, column="test_error_200"):
         raise ValueError("no seed of the study digits has all four runs yet; python -m "
                          "resnet_lesson.experiments.sweep digits makes them")
     parts = {"as published": [], "arm": [], "rate": []}
-    for seed in seeds:
-        p_low, p_high, r_low, r_high = (getattr(cells[arm, lr][seed], column) for arm, lr in (
-            ("plain", low), ("plain", high), ("residual", low), ("residual", high)))
+    for seed in seeds:  # the cells in their order
+        p_low, p_high, r_low, r_high = (getattr(runs[seed], column) for runs in cells.values())
         parts["as published"].append(p_low - r_high)
         parts["arm"].append((p_low - r_low + p_high - r_high) / 2)
         parts["rate"].append((p_low - p_high + r_low - r_high) / 2)

@@ -42,11 +42,6 @@ def verdict(value):
     return "explodes" if value > FACTOR else "holds"
 
 
-def distance(value):
-    """Return how far a ratio is from 1, up or down, in powers of ten; infinite for zero."""
-    return abs(math.log10(value)) if 0 < value < math.inf else math.inf
-
-
 def name(norm, initialisation):
     """Return norm and initialisation as words."""
     words = {"default": "PyTorch's default", "xavier": "Xavier", "he": "He"}[initialisation]
@@ -73,20 +68,21 @@ def sentences(rows, depth):
     if not pairs:
         known = sorted({row.depth for row in rows})
         raise ValueError(f"nothing was measured at {depth} blocks; there are {known}")
-    lines = []
-    for word, bounds in (("vanishes", f"below 1/{FACTOR}"), ("explodes", f"above {FACTOR}"),
-                         ("holds", "in between")):
-        cases = [f"{arm}, {name(*key)} ({_value(pair[i])})" for key, pair in pairs.items()
-                 for i, arm in enumerate(("plain", "residual")) if verdict(pair[i].median) == word]
-        lines.append(f"The gradient {word} (ratio {bounds}): {'; '.join(cases) or 'nowhere'}.")
-    effects = {key: effect(plain.median, residual.median)
-               for key, (plain, residual) in pairs.items()}
-    for word in ("helps", "hurts", "makes no clear difference"):
-        cases = [f"{name(*key)} ({_value(pairs[key][0])} without, {_value(pairs[key][1])} with"
-                 f"{_but(word, pairs[key][1].median)})"
-                 for key, found in effects.items() if found == word]
-        lines.append(f"The shortcut {word}: {'; '.join(cases) or 'nowhere'}.")
-    return lines
+    sizes = {"vanishes": [], "explodes": [], "holds": []}
+    effects = {"helps": [], "hurts": [], "makes no clear difference": []}
+    for key, pair in pairs.items():
+        for arm, summary in zip(("plain", "residual"), pair, strict=True):
+            sizes[verdict(summary.median)].append(f"{arm}, {name(*key)} ({_value(summary)})")
+        plain, residual = pair
+        word, after = effect(plain.median, residual.median), verdict(residual.median)
+        but = f": it still {after}" if word == "helps" and after != "holds" else ""
+        effects[word].append(
+            f"{name(*key)} ({_value(plain)} without, {_value(residual)} with{but})")
+    bounds = {"vanishes": f"below 1/{FACTOR}", "explodes": f"above {FACTOR}", "holds": "in between"}
+    return [*(f"The gradient {word} (ratio {bounds[word]}): {'; '.join(cases) or 'nowhere'}."
+              for word, cases in sizes.items()),
+            *(f"The shortcut {word}: {'; '.join(cases) or 'nowhere'}."
+              for word, cases in effects.items())]
 
 
 def effect(plain, residual):
@@ -94,15 +90,11 @@ def effect(plain, residual):
 
     It helps where its ratio is ``CLEAR`` times closer to 1, up or down, than the plain one.
     """
-    far, near = distance(plain), distance(residual)
+    far, near = (abs(math.log10(ratio)) if 0 < ratio < math.inf else math.inf
+                 for ratio in (plain, residual))
     if far == near or abs(far - near) < math.log10(CLEAR):
         return "makes no clear difference"
     return "helps" if near < far else "hurts"
-
-
-def _but(word, residual):
-    return f": it still {verdict(residual)}" if word == "helps" and verdict(
-        residual) != "holds" else ""
 
 
 def _value(summary):
@@ -112,11 +104,10 @@ def _value(summary):
 
 
 def hidden(rows, depth):
-    """Return settings whose weight gradients look healthy while the others do not.
+    """Return settings whose weight gradients look healthy while those of activations do not.
 
     Returns:
-        A list of (setting, gradient summary, weight-gradient summary): the median ratio of the
-        gradients of activations vanishes or explodes, that of weights holds.
+        A list of (setting, summary of activation gradients, summary of weight gradients).
     """
     gradients, weights = summarise(rows), summarise(rows, "weight_ratio")
     return [(setting, found, weights[setting]) for setting, found in gradients.items()

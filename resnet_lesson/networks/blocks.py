@@ -4,48 +4,41 @@
 ``BasicBlock`` and ``Bottleneck`` follow He et al., "Deep Residual Learning for Image
 Recognition" (2016), figure 5, with torchvision's attribute names; with ``preactivation=True``
 they follow He et al., "Identity Mappings in Deep Residual Networks" (2016).
-
-Four published ways to write the basic block are in ``SOURCES``: they differ in the bias of the
-convolutions, in the norm on the shortcut, and in when the shortcut is projected.
 """
 
-from numbers import Integral
+from functools import partial
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from resnet_lesson.words import whole
 
-def _conv(in_channels, out_channels, kernel_size, stride=1, *, bias):
+SHORTCUTS = ("A", "B", "C")
+
+
+def conv_layer(in_channels, out_channels, kernel_size, stride=1, *, bias):
+    """Build a convolution whose padding keeps the size at stride 1; odd kernels only."""
     return nn.Conv2d(in_channels, out_channels, kernel_size, stride,
                      padding=(kernel_size - 1) // 2, bias=bias)
 
 
-def _norm(channels, norm):
+def norm_layer(channels, norm):
+    """Build a batch norm, or what stands in its place where ``norm`` is ``False``."""
     return nn.BatchNorm2d(channels) if norm else nn.Identity()
 
 
-def require_whole(layer, **values):
-    """Refuse settings that are not whole numbers above 0, in words.
-
-    Raises:
-        ValueError: names ``layer``, the setting and its value.
-    """
+def require_switches(layer, **values):
+    """Raise ``ValueError`` for a switch of a layer that is neither ``True`` nor ``False``."""
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-            raise ValueError(f"{layer} needs {name} to be a whole number above 0, got {value!r}")
+        if not isinstance(value, bool):
+            raise ValueError(f"{layer} needs {name} to be True or False, got {value!r}")
 
 
 def require_batch(x, channels, layer):
-    """Refuse a batch that ``layer`` cannot take, in words, before any layer inside meets it.
+    """Raise ``ValueError`` for what is no float tensor of shape (N, channels, height, width).
 
-    Args:
-        x: what came in.
-        channels: how many channels the layer was built for.
-        layer: its name, for the sentence.
-
-    Raises:
-        ValueError: not a tensor of floats of shape (N, channels, height, width).
+    ``layer`` is its name for the sentence; so no layer inside meets the batch first.
     """
     if not isinstance(x, torch.Tensor):
         raise ValueError(f"{layer} needs a tensor of shape (N, {channels}, height, width), "
@@ -59,12 +52,9 @@ def require_batch(x, channels, layer):
 
 
 def require_values(module, x, stride, layer):
-    """Refuse a batch that leaves batch norm a single value per channel while training.
+    """Raise ``ValueError`` for a batch that leaves batch norm one value per channel to train on.
 
     From one value no variance can be computed, so torch gives up, deep inside.
-
-    Raises:
-        ValueError: names ``layer`` and the shape, and says what mends it.
     """
     n, _, height, width = x.shape
     rows, columns = -(-height // stride), -(-width // stride)
@@ -77,11 +67,7 @@ def require_values(module, x, stride, layer):
 
 
 def require_equal_shapes(branch, shortcut, layer, remedy):
-    """Refuse an addition of unequal shapes, even one that broadcasting would let through.
-
-    Raises:
-        ValueError: names ``layer``, both shapes and the remedy.
-    """
+    """Raise ``ValueError`` for unequal shapes, even where broadcasting would let them through."""
     if branch.shape != shortcut.shape:
         raise ValueError(f"{layer} cannot add the shortcut {tuple(shortcut.shape)} to the branch "
                          f"{tuple(branch.shape)}; {remedy}")
@@ -101,14 +87,15 @@ class Residual(nn.Module):
         (N, input_channels, H, W) → (N, num_channels, ⌈H / strides⌉, ⌈W / strides⌉)
 
     Raises:
-        ValueError: wrong settings or input, or an addition of unequal shapes; the sentence
-            names both.
+        ValueError: wrong settings or input, or an addition of unequal shapes, with both shapes.
     """
 
     def __init__(self, input_channels, num_channels, use_1x1conv=False, strides=1):
         super().__init__()
-        require_whole("Residual", input_channels=input_channels, num_channels=num_channels,
-                      strides=strides)
+        input_channels = whole(input_channels, "Residual's input_channels")
+        num_channels = whole(num_channels, "Residual's num_channels")
+        strides = whole(strides, "Residual's strides")
+        require_switches("Residual", use_1x1conv=use_1x1conv)
         self.conv1 = nn.Conv2d(input_channels, num_channels, kernel_size=3, padding=1,
                                stride=strides)
         self.conv2 = nn.Conv2d(num_channels, num_channels, kernel_size=3, padding=1)
@@ -129,32 +116,64 @@ class Residual(nn.Module):
         return F.relu(Y + X)
 
 
+class PaddedShortcut(nn.Module):
+    """Every ``stride``-th pixel of x, with zeros for the channels that it lacks; no parameters.
+
+    Option A of He et al. 2016, section 3.3; the zeros come last. ``ValueError`` if channels would
+    have to be taken away.
+
+    Shapes:
+        (N, in_channels, H, W) → (N, out_channels, ⌈H / stride⌉, ⌈W / stride⌉)
+    """
+
+    def __init__(self, in_channels, out_channels, stride=1):
+        super().__init__()
+        if out_channels < in_channels:
+            raise ValueError('shortcut="A" can add channels of zeros but take none away, got '
+                             f'{in_channels} channels to make {out_channels}; use shortcut="B"')
+        self.missing, self.stride = out_channels - in_channels, stride
+
+    def forward(self, x):
+        """Return the pixels, padded."""
+        return F.pad(x[:, :, ::self.stride, ::self.stride], (0, 0, 0, 0, 0, self.missing))
+
+
 class _Block(nn.Module):
     """What basic and bottleneck blocks share: a branch, a shortcut, their sum."""
 
     expansion = 1
 
     def __init__(self, in_channels, out_channels, stride=1, residual=True, *, norm=True,
-                 preactivation=False, bias=None, always_project=False):
+                 preactivation=False, bias=None, shortcut="B"):
         super().__init__()
         self.label = type(self).__name__
-        require_whole(self.label, in_channels=in_channels, out_channels=out_channels,
-                      stride=stride)
+        in_channels = whole(in_channels, f"{self.label}'s in_channels")
+        out_channels = whole(out_channels, f"{self.label}'s out_channels")
+        stride = whole(stride, f"{self.label}'s stride")
         self.in_channels, self.out_channels, self.stride = in_channels, out_channels, stride
         self.residual, self.preactivation = residual, preactivation
+        if shortcut not in SHORTCUTS:
+            raise ValueError(f"{self.label} needs shortcut to be one of {', '.join(SHORTCUTS)}, "
+                             f"got {shortcut!r}")
         bias = not norm if bias is None else bias
+        require_switches(self.label, residual=residual, norm=norm, preactivation=preactivation,
+                         bias=bias)
         layers = self._branch_layers(bias)
-        before = [in_channels] + [conv.out_channels for conv in layers]
+        before = [in_channels, *(conv.out_channels for conv in layers)]
         for i, conv in enumerate(layers, 1):
             setattr(self, f"conv{i}", conv)
-            setattr(self, f"bn{i}", _norm(before[i - 1] if preactivation else before[i], norm))
+            channels = before[i - 1] if preactivation else before[i]
+            setattr(self, f"bn{i}", norm_layer(channels, norm))
         self.relu = nn.ReLU()
         self.depth = len(layers)
         self.downsample = None
-        if residual and (always_project or stride != 1 or in_channels != out_channels):
-            shortcut = _conv(in_channels, out_channels, 1, stride, bias=bias)
-            self.downsample = (shortcut if preactivation
-                               else nn.Sequential(shortcut, _norm(out_channels, norm)))
+        changes = stride != 1 or in_channels != out_channels
+        if residual and changes and shortcut == "A":
+            self.downsample = PaddedShortcut(in_channels, out_channels, stride)
+        elif residual and (changes or shortcut == "C"):
+            projection = conv_layer(in_channels, out_channels, 1, stride, bias=bias)
+            self.downsample = (projection if preactivation
+                               else nn.Sequential(projection, norm_layer(out_channels, norm)))
 
     def _branch_layers(self, bias):
         raise TypeError("use BasicBlock or Bottleneck")
@@ -171,7 +190,7 @@ class _Block(nn.Module):
         return x
 
     def shortcut(self, x):
-        """Return x as the addition sees it: unchanged, or projected where shapes differ."""
+        """Return x as the addition sees it: unchanged, or fitted where shapes differ."""
         return x if self.downsample is None else self.downsample(x)
 
     def forward(self, x):
@@ -191,23 +210,19 @@ class _Block(nn.Module):
 
         After the last convolution comes a batch norm: its scale becomes zero (Goyal et al.,
         "Accurate, Large Minibatch SGD", 2017, section 5.1; torchvision's
-        ``zero_init_residual``; its shift is zero anyway in a new block). With
-        ``preactivation`` the last norm stands before a ReLU, whose derivative at zero is
-        zero, so a zero scale would never learn; there, and without norm, the last
-        convolution becomes zero instead (Zhang et al., "Fixup Initialization", 2019).
+        ``zero_init_residual``). With ``preactivation`` the last norm stands before a ReLU, whose
+        derivative at zero is zero, so a zero scale would never learn; there, and without norm,
+        the last convolution becomes zero (Zhang et al., "Fixup Initialization", 2019).
         """
-        last = self._last_factor()
-        nn.init.zeros_(last.weight)
-        if last.bias is not None:
-            nn.init.zeros_(last.bias)
+        for parameter in self._last_layer().parameters():
+            nn.init.zeros_(parameter)
         return self
 
     def branch_is_zero(self):
         """Return whether ``zero_branch`` was called and nothing has been learned since."""
-        last = self._last_factor()
-        return not (last.weight.any() or (last.bias is not None and last.bias.any()))
+        return not any(parameter.any() for parameter in self._last_layer().parameters())
 
-    def _last_factor(self):
+    def _last_layer(self):
         """Return the last layer of the branch that multiplies: batch norm or convolution."""
         norm = getattr(self, f"bn{self.depth}")
         scales = not self.preactivation and isinstance(norm, nn.BatchNorm2d)
@@ -228,7 +243,9 @@ class BasicBlock(_Block):
             projection then takes x itself and has no norm.
         bias: bias in every convolution; ``None`` means only where there is no norm, since a
             norm subtracts it again.
-        always_project: a 1×1 convolution on the shortcut even where shapes are equal.
+        shortcut: the paper's three options (section 3.3). ``"A"``: where shapes change, take
+            every stride-th pixel and pad the missing channels with zeros, without parameters;
+            ``"B"``: project there with a 1×1 convolution; ``"C"``: project everywhere.
 
     Shapes:
         (N, in_channels, H, W) → (N, out_channels, ⌈H / stride⌉, ⌈W / stride⌉)
@@ -242,8 +259,8 @@ class BasicBlock(_Block):
     """
 
     def _branch_layers(self, bias):
-        return [_conv(self.in_channels, self.out_channels, 3, self.stride, bias=bias),
-                _conv(self.out_channels, self.out_channels, 3, bias=bias)]
+        return [conv_layer(self.in_channels, self.out_channels, 3, self.stride, bias=bias),
+                conv_layer(self.out_channels, self.out_channels, 3, bias=bias)]
 
 
 class Bottleneck(_Block):
@@ -257,53 +274,32 @@ class Bottleneck(_Block):
 
     expansion = 4
 
-    def __init__(self, in_channels, out_channels, *args, **options):
-        require_whole("Bottleneck", out_channels=out_channels)
-        if out_channels % self.expansion:
-            raise ValueError(f"Bottleneck needs out_channels that 4 divides, got {out_channels}")
-        super().__init__(in_channels, out_channels, *args, **options)
-
     def _branch_layers(self, bias):
-        width = self.out_channels // self.expansion
-        return [_conv(self.in_channels, width, 1, bias=bias),
-                _conv(width, width, 3, self.stride, bias=bias),
-                _conv(width, self.out_channels, 1, bias=bias)]
+        width, rest = divmod(self.out_channels, self.expansion)
+        if rest:
+            raise ValueError("Bottleneck needs out_channels that 4 divides, got "
+                             f"{self.out_channels}")
+        return [conv_layer(self.in_channels, width, 1, bias=bias),
+                conv_layer(width, width, 3, self.stride, bias=bias),
+                conv_layer(width, self.out_channels, 1, bias=bias)]
 
 
 def book_block(in_channels, out_channels, stride=1):
-    """Build ``Residual`` with its switch set where it has to be: bias, no norm on the shortcut.
-
-    Source: Zhang et al., "Dive into Deep Learning", section 8.6.
-    """
+    """Build ``Residual`` with its switch set where it has to be."""
     return Residual(in_channels, out_channels, strides=stride,
                     use_1x1conv=stride != 1 or in_channels != out_channels)
 
 
-def torchvision_block(in_channels, out_channels, stride=1):
-    """Build the block of torchvision's ResNet-18: no bias, norm on the shortcut.
-
-    Source: ``torchvision/models/resnet.py``. There the network decides when to project.
-    """
-    return BasicBlock(in_channels, out_channels, stride)
-
-
-def switched_block(in_channels, out_channels, stride=1, use_residual=True):
-    """Build the block whose shortcut has a switch; it decides by itself when to project.
-
-    Source: Qiu et al., "Neural Networks and Deep Learning: Practice", section 5.4.
-    """
-    return BasicBlock(in_channels, out_channels, stride, residual=use_residual)
-
-
-def projecting_block(in_channels, out_channels, stride=1):
-    """Build the block that projects always, as introductions to the residual unit often do."""
-    return BasicBlock(in_channels, out_channels, stride, always_project=True)
-
-
-# Four ways to write one block, by where they are published: (in, out, stride=1) → block.
+# Four ways to write one block, by where they are published: (in, out, stride=1) → block. They
+# differ in the bias of the convolutions, in the norm on the shortcut, and in when it projects.
 SOURCES = {
+    # Zhang et al., section 8.6
     "Dive into Deep Learning": book_block,
-    "torchvision": torchvision_block,
-    "NNDL practice book": switched_block,
-    "always projecting": projecting_block,
+    # torchvision/models/resnet.py; there the network decides when to project
+    "torchvision": BasicBlock,
+    # Qiu et al., "Neural Networks and Deep Learning: Practice", section 5.4; the block decides by
+    # itself when to project, and has a switch ``use_residual``
+    "NNDL practice book": BasicBlock,
+    # as introductions to the residual unit often do
+    "always projecting": partial(BasicBlock, shortcut="C"),
 }

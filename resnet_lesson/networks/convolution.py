@@ -1,8 +1,7 @@
 """Arithmetic of convolutions along one side of a picture: sizes, padding, windows, coverage.
 
 A convolution of a picture does the same along its height and along its width, so everything here
-is about one side; call it once for each. Nothing here needs torch; the tests compare every
-function with torch on random settings, including those that torch refuses.
+is about one side; call it once for each. The tests compare every function with torch.
 
 Positions count from the first input cell: 0 … input_size − 1 are input cells, negative positions
 and those from input_size on are padding.
@@ -11,11 +10,8 @@ Source: the shape sections of PyTorch's ``Conv2d``, ``MaxPool2d`` and ``ConvTran
 Dumoulin and Visin, "A guide to convolution arithmetic for deep learning" (2016).
 """
 
-import operator
-import reprlib
+from resnet_lesson.words import whole
 
-LARGEST = 2**63 - 1  # PyTorch counts cells in 64-bit integers
-MOST_CELLS = 10_000_000  # windows and coverage list cells one by one, so they need a bound
 PADDINGS = ("valid", "same", "full")
 
 
@@ -35,18 +31,15 @@ def output_size(input_size, kernel_size, stride=1, padding=0, dilation=1):
     Raises:
         ValueError: no window fits, or a value makes no sense; the sentence names it.
     """
-    settings = _checked(input_size, kernel_size, stride, padding, dilation)
-    input_size, kernel_size, stride, before, after, dilation = settings
+    before, after = pads(padding, kernel_size, stride, dilation)
+    input_size, stride = _along("input_size", input_size), _along("stride", stride)
     padded, span = input_size + before + after, span_size(kernel_size, dilation)
-    if padded > LARGEST:
-        raise ValueError(f"the padded input would have {_show(padded)} cells; "
-                         f"PyTorch counts up to {LARGEST}")
     if span > padded:
         missing = span - padded
         raise ValueError(
-            f"no window fits: kernel_size {kernel_size} at dilation {dilation} spans {span} "
-            f"{_cells(span)}, but input_size {input_size} with padding {before} + {after} has "
-            f"only {padded}; add padding ({missing} more in all) or take a smaller kernel")
+            f"no window fits: kernel_size {kernel_size} at dilation {dilation} spans {span} cells, "
+            f"but input_size {input_size} with padding {before} + {after} has only {padded}; "
+            f"add padding ({missing} more in all) or take a smaller kernel")
     return (padded - span) // stride + 1
 
 
@@ -55,12 +48,7 @@ def span_size(kernel_size, dilation=1):
 
     dilation · (kernel_size − 1) + 1. Raises ``ValueError`` where a value makes no sense.
     """
-    kernel_size = _whole("kernel_size", kernel_size, 1)
-    span = _whole("dilation", dilation, 1) * (kernel_size - 1) + 1
-    if span > LARGEST:
-        raise ValueError(f"kernel_size {kernel_size} at dilation {dilation} would span "
-                         f"{_show(span)} cells; PyTorch counts up to {LARGEST}")
-    return span
+    return _along("dilation", dilation) * (_along("kernel_size", kernel_size) - 1) + 1
 
 
 def pads(padding, kernel_size, stride=1, dilation=1):
@@ -77,14 +65,13 @@ def pads(padding, kernel_size, stride=1, dilation=1):
 
     Raises:
         ValueError: a value that makes no sense, or ``"same"`` with a stride above 1, which
-            PyTorch refuses too: windows ``stride`` apart are fewer than the input cells, unless
-            the padding grows with the input, so that most windows see mostly padding.
+            PyTorch refuses too: it would need padding that grows with the input.
     """
-    stride = _whole("stride", stride, 1)
+    stride = _along("stride", stride)
     if isinstance(padding, str):
         if padding not in PADDINGS:
             raise ValueError(f'padding must be a whole number, a pair of them, "valid", "same" '
-                             f'or "full", got {_show(padding)}')
+                             f'or "full", got {padding!r}')
         extra = span_size(kernel_size, dilation) - 1
         if padding == "same" and stride > 1:
             raise ValueError(
@@ -96,9 +83,9 @@ def pads(padding, kernel_size, stride=1, dilation=1):
     if isinstance(padding, tuple | list):
         if len(padding) != 2:
             raise ValueError("padding as a pair means (before, after) along one side, got "
-                             f"{_show(padding)}")
-        return tuple(_whole("padding", cells, 0) for cells in padding)
-    padding = _whole("padding", padding, 0)
+                             f"{padding!r}")
+        return tuple(whole(cells, "padding", least=0) for cells in padding)
+    padding = whole(padding, "padding", least=0)
     return padding, padding
 
 
@@ -106,12 +93,11 @@ def windows(input_size, kernel_size, stride=1, padding=0, dilation=1):
     """Return the positions that each window reads, a list of ``range`` of kernel_size positions.
 
     Window number i reads i · stride − before, then every ``dilation``-th position.
-    Arguments and errors as in ``output_size``; also ``ValueError`` for more than 10 million
-    positions in all.
+    Arguments and errors as in ``output_size``.
     """
     count = output_size(input_size, kernel_size, stride, padding, dilation)
-    _bounded(count * kernel_size, "windows would list", "positions")
     before, _ = pads(padding, kernel_size, stride, dilation)
+    stride, dilation = whole(stride, "stride"), whole(dilation, "dilation")
     span = span_size(kernel_size, dilation)
     return [range(start, start + span, dilation)
             for start in range(-before, -before + count * stride, stride)]
@@ -124,11 +110,10 @@ def coverage(input_size, kernel_size, stride=1, padding=0, dilation=1):
     Arguments and errors as in ``windows``.
     """
     positions = windows(input_size, kernel_size, stride, padding, dilation)
-    _bounded(input_size, "coverage would list", "cells")
-    seen = [0] * input_size
+    seen = [0] * whole(input_size, "input_size")
     for window in positions:
         for position in window:
-            if 0 <= position < input_size:
+            if 0 <= position < len(seen):
                 seen[position] += 1
     return seen
 
@@ -136,8 +121,8 @@ def coverage(input_size, kernel_size, stride=1, padding=0, dilation=1):
 def unreached(input_size, kernel_size, stride=1, padding=0, dilation=1):
     """Return the input cells that no window reads, in order.
 
-    They lie in gaps (a stride longer than the kernel, or a dilation that skips them), or at the
-    end, where the floor of ``output_size`` leaves a rest. Arguments and errors as in ``windows``.
+    They lie in gaps (a stride longer than the kernel, a dilation that skips them), or at the end,
+    where the floor of ``output_size`` leaves a rest. Arguments and errors as in ``windows``.
     """
     counts = coverage(input_size, kernel_size, stride, padding, dilation)
     return [cell for cell, count in enumerate(counts) if not count]
@@ -152,8 +137,8 @@ def pool_size(input_size, kernel_size, stride=None, padding=0, dilation=1):
     Raises:
         ValueError: no window fits, or a value makes no sense; the sentence names it.
     """
-    kernel_size = _whole("kernel_size", kernel_size, 1)
-    padding = _whole("padding", padding, 0)
+    kernel_size = _along("kernel_size", kernel_size)
+    padding = whole(padding, "padding", least=0)
     if padding > kernel_size // 2:
         raise ValueError(f"padding {padding} is more than half of kernel_size {kernel_size}, "
                          f"which pooling refuses; at most {kernel_size // 2} here")
@@ -166,17 +151,15 @@ def transposed_size(input_size, kernel_size, stride=1, padding=0, output_padding
 
     (input_size − 1) · stride − 2 · padding + dilation · (kernel_size − 1) + output_padding + 1
 
-    It leads back from the output of a convolution to its input. Where the floor made several
-    input sizes end in one output size, ``output_padding`` (smaller than the stride or the
-    dilation) chooses among them.
+    It leads back from the output of a convolution to its input. Where the floor made several input
+    sizes one, ``output_padding`` (below the stride or the dilation) chooses among them.
 
     Raises:
         ValueError: nothing would be left, or a value makes no sense; the sentence names it.
     """
-    input_size = _whole("input_size", input_size, 1)
-    stride = _whole("stride", stride, 1)
-    padding = _whole("padding", padding, 0)
-    output_padding = _whole("output_padding", output_padding, 0)
+    input_size, stride = _along("input_size", input_size), _along("stride", stride)
+    padding = whole(padding, "padding", least=0)
+    output_padding = whole(output_padding, "output_padding", least=0)
     span = span_size(kernel_size, dilation)
     if output_padding >= max(stride, dilation):
         raise ValueError(f"output_padding {output_padding} must be smaller than the stride "
@@ -185,53 +168,12 @@ def transposed_size(input_size, kernel_size, stride=1, padding=0, output_padding
     if size < 1:
         raise ValueError(f"padding {padding} takes away all that there is: the output size would "
                          f"be {size}; use less padding")
-    if size > LARGEST:
-        raise ValueError(f"the output would have {_show(size)} cells; "
-                         f"PyTorch counts up to {LARGEST}")
     return size
 
 
-def _checked(input_size, kernel_size, stride, padding, dilation):
-    """Return the settings as plain whole numbers, the padding as two."""
-    input_size = _whole("input_size", input_size, 1)
-    kernel_size = _whole("kernel_size", kernel_size, 1)
-    stride = _whole("stride", stride, 1)
-    dilation = _whole("dilation", dilation, 1)
-    before, after = pads(padding, kernel_size, stride, dilation)
-    return input_size, kernel_size, stride, before, after, dilation
-
-
-def _whole(name, value, least):
-    """Return a setting as a plain ``int``, or refuse it in words."""
+def _along(name, value):
+    """Return a setting above 0, a number for one side; torch's layers take two, these do not."""
     if isinstance(value, tuple | list):
-        raise ValueError(f"{name} must be one whole number, got {_show(value)}; "
+        raise ValueError(f"{name} must be one whole number, got {value!r}; "
                          "call once for each side of the picture")
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = operator.index(value)
-    except Exception:  # whatever a foreign object's __index__ raises means: not a whole number
-        raise ValueError(f"{name} must be a whole number, {least} or more, "
-                         f"got {_show(value)}") from None
-    if number < least:
-        raise ValueError(f"{name} must be {least} or more, got {_show(number)}")
-    if number > LARGEST:
-        raise ValueError(f"{name} must be at most {LARGEST}, got {_show(number)}")
-    return number
-
-
-def _bounded(count, what, unit):
-    """Refuse to list more than memory holds."""
-    if count > MOST_CELLS:
-        raise ValueError(f"{what} {count} {unit}; at most {MOST_CELLS} are listed")
-
-
-def _show(value):
-    """Return a value as a short text, however large it is."""
-    if type(value) is int and value.bit_length() > 128:
-        return f"{'-' if value < 0 else ''}a number of {value.bit_length()} bits"
-    return reprlib.repr(value)
-
-
-def _cells(count):
-    return "cell" if count == 1 else "cells"
+    return whole(value, name)

@@ -1,7 +1,7 @@
 """Networks that are wrong on purpose, and which check of parity catches which.
 
-A ``Candidate`` is a network together with the way its author compares it. A check takes a
-``parity.Reference`` and a ``Subject``, which is a candidate at work, and gives a ``Finding``.
+A ``Candidate`` is a network together with the way its author compares it; a ``Subject`` is a
+candidate beside a ``parity.Reference``. ``CHECKS`` are functions by name that look at a subject.
 ``MUTANTS`` are candidates with one mistake each; ``survey`` runs every check on every one.
 """
 
@@ -9,8 +9,7 @@ import copy
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from types import MethodType
 from typing import NamedTuple
 
@@ -19,24 +18,10 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from resnet_lesson.networks.parity import (
-    TOLERANCE,
-    Reference,
-    difference,
-    differences,
-    freshen,
-    mismatches,
-    ours,
-    stage_outputs,
-    training_step,
-)
+from resnet_lesson.networks import parity
+from resnet_lesson.networks.parity import difference, differences
 
 # What is compared, and how ----------------------------------------------------------------------
-
-def load_strictly(network, state):
-    """Load a state_dict as it should be: every name, or an error."""
-    network.load_state_dict(state)
-
 
 def load_what_fits(network, state):
     """Load a state_dict as hurried people do: what has no place is left out in silence."""
@@ -49,90 +34,64 @@ def load_parameters_only(network, state):
     load_what_fits(network, {name: value for name, value in state.items() if name in parameters})
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A network to compare with torchvision's, and how its author goes about it.
 
     Attributes:
         name: a few words.
-        change: takes the correct network and makes the mistake in it, in place.
-        load: takes the network and a state_dict, and loads it.
-        prepare: takes the network and makes it ready to predict.
+        change: makes the mistake in the correct network, in place; ``None`` makes none.
+        load: loads a state_dict into the network.
+        prepare: makes the network ready to predict.
         depth: the depth at which to look.
     """
 
     name: str
-    change: Callable = lambda network: None
-    load: Callable = load_strictly
+    change: Callable | None = None
+    load: Callable = nn.Module.load_state_dict
     prepare: Callable = nn.Module.eval
     depth: int = 18
 
-    def build(self):
-        """Return the network in float64, with random weights of its own."""
-        network = copy.deepcopy(_correct(self.depth))
+
+class Subject:
+    """A candidate beside a ``parity.Reference`` of its depth: the network with its mistake.
+
+    The network is in float64 and has random weights of its own. Raises ``ValueError`` where the
+    reference has another depth.
+    """
+
+    def __init__(self, candidate, reference):
+        if reference.depth != candidate.depth:
+            raise ValueError(f"“{candidate.name}” is a ResNet-{candidate.depth}, the reference a "
+                             f"ResNet-{reference.depth}; give a reference of the same depth")
+        self.candidate, self.reference = candidate, reference
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            self.change(network)
-        return network.double()
+            self.network = parity.ours(candidate.depth)
+            if candidate.change:
+                candidate.change(self.network)
+        self.network.double()
 
-    def port(self, network, state):
-        """Return a copy of ``network`` with the weights of ``state``, loaded its author's way.
+    def port(self):
+        """Return a copy of the network with the reference's weights, loaded its author's way.
 
         What cannot be loaded strictly is loaded as far as it fits, so that the checks of
         numbers have something to look at; the check of names has told by then.
         """
-        network = copy.deepcopy(network)
+        network, state = copy.deepcopy(self.network), self.reference.network.state_dict()
         try:
-            self.load(network, state)
+            self.candidate.load(network, state)
         except RuntimeError:
             load_what_fits(network, state)
-        self.prepare(network)
+        self.candidate.prepare(network)
         return network
-
-
-@lru_cache(maxsize=2)
-def _correct(depth):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return ours(depth).double()
-
-
-class Subject:
-    """A candidate under examination: its network, and what several checks want to know of it."""
-
-    def __init__(self, candidate, reference):
-        self.candidate, self.reference = candidate, reference
-        self.network = candidate.build()
-
-    def port(self):
-        """Return the network with the reference's weights, see ``Candidate.port``."""
-        return self.candidate.port(self.network, self.reference.network.state_dict())
 
     @cached_property
     def stages(self):
         """Return the output of every stage, as the candidate's author predicts."""
-        return stage_outputs(self.port(), self.reference.x)
+        return parity.stage_outputs(self.port(), self.reference.x)
 
 
-class Finding(NamedTuple):
-    """What a check says of a candidate: whether it ``passed``, and in ``words`` what it saw."""
-
-    check: str
-    passed: bool
-    words: str
-
-
-def _judge(check, gaps):
-    """Return the finding of a check that measured ``gaps``: differences by name, in order."""
-    wrong = [name for name, gap in gaps.items() if not gap <= TOLERANCE]
-    if not wrong:
-        return Finding(check, True, f"no difference above {TOLERANCE:.0e}")
-    gap = gaps[wrong[0]]
-    size = f"differs by {gap:.0e}" if math.isfinite(gap) else "has another shape, or is missing"
-    return Finding(check, False, f"{wrong[0]} {size}")
-
-
-# The checks, from the weakest to the strictest --------------------------------------------------
+# The checks: each returns whether the subject passed, and in words what was seen -----------------
 
 def mangle(state):
     """Return a state_dict whose shortcut norms have names that our networks do not know.
@@ -143,113 +102,105 @@ def mangle(state):
             for name, value in state.items()}
 
 
-def published(reference, subject):
-    """Check as published (C7): mangled names, training mode, the library against itself."""
-    _load_as_published(reference, subject)
-    with torch.no_grad():
-        output = reference.fresh(reference.x)  # the slip, copied faithfully: not our network
-    return _judge("as published", {"output": difference(output, reference.fresh_logits)})
-
-
-def output_shape(reference, subject):
-    """Check that one logit per class comes out."""
-    shape, expected = (tuple(stages["logits"].shape)
-                       for stages in (subject.stages, reference.stages))
-    return Finding("output shape", shape == expected, f"logits {shape}, torchvision's {expected}")
-
-
-def parameter_count(reference, subject):
-    """Check that both have the same number of parameters."""
-    mine, expected = (sum(weight.numel() for weight in net.parameters())
-                      for net in (subject.network, reference.network))
-    return Finding("parameter count", mine == expected,
-                   f"{mine:,} parameters, torchvision's {expected:,}")
-
-
-def half_repaired(reference, subject):
-    """Check the logits of ours against theirs, everything else as published."""
-    network = _load_as_published(reference, subject)
-    with torch.no_grad():
-        gap = difference(network(reference.x), reference.fresh_logits)
-    return _judge("half repaired", {"logits": gap})
-
-
-def _load_as_published(reference, subject):
-    network = freshen(copy.deepcopy(subject.network)).train()
-    load_what_fits(network, mangle(freshen(reference.fresh).state_dict()))
+def _loaded_as_published(subject):
+    network = parity.freshen(copy.deepcopy(subject.network)).train()
+    load_what_fits(network, mangle(parity.freshen(subject.reference.fresh).state_dict()))
     return network
 
 
-def names(reference, subject):
+def _judged(gaps):
+    """Judge differences by name, in order; the words name the first that is too large."""
+    wrong = [name for name, gap in gaps.items() if not gap <= parity.TOLERANCE]
+    if not wrong:
+        return True, f"no difference above {parity.TOLERANCE:.0e}"
+    gap = gaps[wrong[0]]
+    size = f"differs by {gap:.0e}" if math.isfinite(gap) else "has another shape, or is missing"
+    return False, f"{wrong[0]} {size}"
+
+
+def check_as_published(subject):
+    """Check as published: mangled names, training mode, the library against itself."""
+    _loaded_as_published(subject)
+    with torch.no_grad():  # the slip, copied faithfully: our network is loaded, but never asked
+        output = subject.reference.fresh(subject.reference.x)
+    return _judged({"output": difference(output, subject.reference.fresh_logits)})
+
+
+def check_shape(subject):
+    """Check that one logit per class comes out."""
+    shape, expected = (tuple(stages["logits"].shape)
+                       for stages in (subject.stages, subject.reference.stages))
+    return shape == expected, f"logits {shape}, torchvision's {expected}"
+
+
+def check_count(subject):
+    """Check that both have the same number of parameters."""
+    mine, expected = (sum(weight.numel() for weight in network.parameters())
+                      for network in (subject.network, subject.reference.network))
+    return mine == expected, f"{mine:,} parameters, torchvision's {expected:,}"
+
+
+def check_half_repaired(subject):
+    """Check the logits of ours against theirs, everything else as published."""
+    with torch.no_grad():
+        logits = _loaded_as_published(subject)(subject.reference.x)
+    return _judged({"logits": difference(logits, subject.reference.fresh_logits)})
+
+
+def check_names(subject):
     """Check that names, order and shapes are equal, so that loading is strict both ways."""
-    found = mismatches(reference.network, subject.network)
-    return Finding("names, strictly", not found,
-                   f"{len(found)} differ, first: {found[0]}" if found else "all equal, in order")
+    found = parity.mismatches(subject.reference.network, subject.network)
+    return not found, f"{len(found)} differ, first: {found[0]}" if found else "all equal, in order"
 
 
-def logits(reference, subject):
+def check_logits(subject):
     """Check the logits in evaluation mode, with random weights and statistics."""
-    gap = difference(subject.stages["logits"], reference.stages["logits"])
-    return _judge("logits", {"logits": gap})
+    gap = difference(subject.stages["logits"], subject.reference.stages["logits"])
+    return _judged({"logits": gap})
 
 
-def every_stage(reference, subject):
+def check_stages(subject):
     """Check the output of every stage in the same way; the words name the first that differs."""
-    return _judge("every stage", differences(subject.stages, reference.stages))
+    return _judged(differences(subject.stages, subject.reference.stages))
 
 
-def one_step(reference, subject):
+def check_step(subject):
     """Check gradients, new weights and running statistics of one training step."""
-    found, gaps = training_step(subject.port(), reference.x, reference.y), {}
-    for kind, mine, expected in zip(("gradient", "weight", "statistic"), found, reference.step,
-                                    strict=True):
+    found, gaps = parity.training_step(subject.port(), subject.reference.x, subject.reference.y), {}
+    for kind, mine, expected in zip(("gradient", "weight", "statistic"), found,
+                                    subject.reference.step, strict=True):
         gaps.update({f"{kind} of {name}": gap
                      for name, gap in differences(mine, expected).items()})
-    return _judge("training step", gaps)
+    return _judged(gaps)
 
 
-CHECKS = (published, output_shape, parameter_count, half_repaired, names, logits, every_stage,
-          one_step)
+# from the weakest to the strictest
+CHECKS = {"as published": check_as_published, "output shape": check_shape,
+          "parameter count": check_count, "half repaired": check_half_repaired,
+          "names, strictly": check_names, "logits": check_logits, "every stage": check_stages,
+          "training step": check_step}
 
 
-def examine(candidate, reference=None, checks=CHECKS):
-    """Run checks on a candidate; return one ``Finding`` each.
+class Finding(NamedTuple):
+    """What a check says of a candidate: whether it ``passed``, and in ``words`` what it saw."""
 
-    Args:
-        candidate: a ``Candidate``.
-        reference: a ``parity.Reference`` of the candidate's depth; ``None`` makes one.
-        checks: functions like those in ``CHECKS``.
-
-    Raises:
-        ValueError: the reference has another depth than the candidate.
-    """
-    reference = reference or Reference(candidate.depth)
-    if reference.depth != candidate.depth:
-        raise ValueError(f"“{candidate.name}” is a ResNet-{candidate.depth}, the reference a "
-                         f"ResNet-{reference.depth}; give a reference of the same depth")
-    subject = Subject(candidate, reference)
-    return [check(reference, subject) for check in checks]
+    check: str
+    passed: bool
+    words: str
 
 
-def survey(candidates=None, checks=CHECKS, progress=True):
-    """Run every check on every candidate.
-
-    Args:
-        candidates: a sequence of ``Candidate``; ``None`` takes the correct one and ``MUTANTS``.
-        checks: functions like those in ``CHECKS``.
-        progress: show a bar with the time left.
+def survey(progress=True):
+    """Run every check on the correct network and on every mutant, with a bar for ``progress``.
 
     Returns:
-        A dict from the candidate's name to its findings, in order.
+        A dict from the candidate's name to its findings, a ``Finding`` for each check, in order.
     """
-    candidates = (Candidate("none: the correct network"), *MUTANTS) if candidates is None else (
-        candidates)
-    references, found = {}, {}
-    for candidate in tqdm(candidates, desc="networks examined", file=sys.stdout,
-                          disable=not progress):
-        depth = candidate.depth
-        references[depth] = references.get(depth) or Reference(depth)
-        found[candidate.name] = examine(candidate, references[depth], checks)
+    references = {depth: parity.Reference(depth) for depth in {each.depth for each in MUTANTS}}
+    found = {}
+    for candidate in tqdm((Candidate("none: the correct network"), *MUTANTS),
+                          desc="networks examined", file=sys.stdout, disable=not progress):
+        subject = Subject(candidate, references[candidate.depth])
+        found[candidate.name] = [Finding(name, *check(subject)) for name, check in CHECKS.items()]
     return found
 
 
@@ -263,8 +214,9 @@ def _norms(network):
     return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
-def _replace_forward(module, forward):
-    module.forward = MethodType(forward, module)
+def _replace_forward(modules, forward):
+    for module in modules:
+        module.forward = MethodType(forward, module)
 
 
 def drop_shortcut_norm(network):
@@ -287,23 +239,18 @@ def swap_blocks(network):
         for block in reversed(stage):
             x = block(x)
         return x
-    _replace_forward(network.layer1, forward)
+    _replace_forward([network.layer1], forward)
 
 
 def forget_last_relu(network):
     """Leave out the ReLU after each addition."""
-    def forward(block, x):
-        return block.branch(x) + block.shortcut(x)
-    for block in _blocks(network):
-        _replace_forward(block, forward)
+    _replace_forward(_blocks(network), lambda block, x: block.branch(x) + block.shortcut(x))
 
 
 def relu_before_addition(network):
     """Put the last ReLU of each block on the branch, before the addition."""
-    def forward(block, x):
-        return F.relu(block.branch(x)) + block.shortcut(x)
-    for block in _blocks(network):
-        _replace_forward(block, forward)
+    _replace_forward(_blocks(network),
+                     lambda block, x: F.relu(block.branch(x)) + block.shortcut(x))
 
 
 def stride_on_first(network):
@@ -336,43 +283,25 @@ def ignore_running_mean(network):
             return nn.BatchNorm2d.forward(norm, x)
         return F.batch_norm(x, torch.zeros_like(norm.running_mean), norm.running_var,
                             norm.weight, norm.bias, eps=norm.eps)
-    for norm in _norms(network):
-        _replace_forward(norm, forward)
+    _replace_forward(_norms(network), forward)
 
 
 def always_batch_statistics(network):
     """Normalise by the batch in evaluation mode too."""
-    def forward(norm, x):
-        return F.batch_norm(x, None, None, norm.weight, norm.bias, training=True, eps=norm.eps)
-    for norm in _norms(network):
-        _replace_forward(norm, forward)
+    _replace_forward(_norms(network), lambda norm, x: F.batch_norm(
+        x, None, None, norm.weight, norm.bias, training=True, eps=norm.eps))
 
 
 def cut_shortcut_gradient(network):
     """Let the shortcut carry the numbers forward, but no gradient back."""
-    def forward(block, x):
-        return F.relu(block.branch(x) + block.shortcut(x).detach())
-    for block in _blocks(network):
-        _replace_forward(block, forward)
+    _replace_forward(_blocks(network), lambda block, x: F.relu(
+        block.branch(x) + block.shortcut(x).detach()))
 
 
 def late_relu(network):
     """Apply the very last ReLU behind stage 4 instead of in it."""
-    def forward(block, x):
-        return block.branch(x) + block.shortcut(x)
-    _replace_forward(network.layer4[-1], forward)
-    network.avgpool = _ReluFirst(network.avgpool)
-
-
-class _ReluFirst(nn.Module):
-    """ReLU, then a pooling."""
-
-    def __init__(self, pool):
-        super().__init__()
-        self.pool = pool
-
-    def forward(self, x):
-        return self.pool(F.relu(x))
+    _replace_forward(network.layer4[-1:], lambda block, x: block.branch(x) + block.shortcut(x))
+    network.avgpool = nn.Sequential(nn.ReLU(), network.avgpool)
 
 
 MUTANTS = (

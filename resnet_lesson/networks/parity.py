@@ -5,16 +5,14 @@ norm in training mode (it ignores the running statistics), fresh statistics (mea
 1 make half of the formula invisible), and names that are loaded "as far as they fit". Numbers
 are float64, so that rounding (about 1e-15) and mistakes lie far apart.
 
-``Reference`` holds torchvision's side of a comparison, ``report`` compares ours with it.
-``networks.mutants`` holds networks that are wrong on purpose, and which check catches which.
+``Reference`` holds torchvision's side, ``report`` compares ours with it, and ``mutants`` holds
+networks that are wrong on purpose.
 """
 
 import copy
-import hashlib
 import math
-import os
 import sys
-import urllib.request
+from contextlib import redirect_stderr
 from functools import cached_property
 from pathlib import Path
 
@@ -22,34 +20,25 @@ import torch
 import torchvision
 from torch import nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
-from resnet_lesson.networks import resnet
+from resnet_lesson.networks.resnet import FAMILY
 
-DEPTHS = (18, 34, 50, 101, 152)
+DEPTHS = tuple(FAMILY)
 STAGES = {"maxpool": "stem", "layer1": "stage 1", "layer2": "stage 2", "layer3": "stage 3",
           "layer4": "stage 4", "avgpool": "pooled", "fc": "logits"}
 TOLERANCE = 1e-8
 
 
 def theirs(depth, num_classes=1000):
-    """Return torchvision's ResNet of a depth, with new random weights.
-
-    Raises:
-        ValueError: no such depth.
-    """
+    """Return torchvision's ResNet of a depth in ``DEPTHS``, with new random weights."""
     _check_depth(depth)
     return getattr(torchvision.models, f"resnet{depth}")(num_classes=num_classes)
 
 
 def ours(depth, num_classes=1000):
-    """Return our ResNet of a depth for colour pictures, with new random weights.
-
-    Raises:
-        ValueError: no such depth.
-    """
+    """Return our ResNet of a depth in ``DEPTHS`` for colour pictures, with new weights."""
     _check_depth(depth)
-    return getattr(resnet, f"resnet{depth}")(num_classes=num_classes, in_channels=3)
+    return FAMILY[depth](num_classes=num_classes, in_channels=3)
 
 
 def _check_depth(depth):
@@ -60,8 +49,8 @@ def _check_depth(depth):
 def mismatches(source, target):
     """Return what keeps ``source`` from being loaded into ``target``, as a list of sentences.
 
-    Both are modules. Names, their order and the shapes of the tensors are compared; an empty
-    list means that loading is strict in both directions.
+    Names, their order and the shapes of the two modules' tensors are compared; an empty list means
+    that loading is strict in both directions.
     """
     left, right = source.state_dict(), target.state_dict()
     found = [f"{name} is missing" for name in left if name not in right]
@@ -129,8 +118,7 @@ def freshen(model):
 def stage_outputs(model, x):
     """Return what each stage of a network gives for ``x``, in order, by the names in ``STAGES``.
 
-    Works for torchvision's networks and for ours with the 7×7 stem. The mode, training or
-    evaluation, is left as it is.
+    Works for torchvision's networks and for ours with the 7×7 stem; the mode stays as it is.
     """
     found, hooks = {}, []
     for name, label in STAGES.items():
@@ -149,13 +137,12 @@ def difference(found, expected):
     """Return max |found − expected| / max |expected|; infinite where shapes differ or a NaN is."""
     if found.shape != expected.shape:
         return math.inf
+    if torch.equal(found, expected):
+        return 0.0
     if not expected.is_floating_point():
-        return 0.0 if torch.equal(found, expected) else math.inf
-    gap = (found - expected).abs().max().item()
-    scale = expected.abs().max().item()
-    if math.isnan(gap) or math.isnan(scale):
         return math.inf
-    return gap / scale if scale else (math.inf if gap else 0.0)
+    gap = ((found - expected).abs().max() / expected.abs().max()).item()
+    return math.inf if math.isnan(gap) else gap
 
 
 def differences(found, expected):
@@ -165,13 +152,7 @@ def differences(found, expected):
 
 
 def training_step(network, x, y, lr=0.1):
-    """Take one step of gradient descent in training mode, in place.
-
-    Args:
-        network: any classifier.
-        x: pictures, shape (N, channels, H, W).
-        y: labels, shape (N,).
-        lr: learning rate.
+    """Take one step of gradient descent with pictures ``x`` and labels ``y``, in place.
 
     Returns:
         ``(gradients, weights, statistics)``: three dicts of tensors by name. The last holds the
@@ -194,8 +175,8 @@ class Reference:
 
     Args:
         depth: 18, 34, 50, 101 or 152.
-        size: side of the pictures in pixels; at least 33, so that the last stage sees more than
-            one pixel and its batch statistics mean something.
+        size: side of the pictures; at least 33, so that the last stage sees more than one pixel
+            and its batch statistics mean something.
         batch: number of pictures.
         seed: of weights, statistics, pictures and labels.
 
@@ -209,7 +190,7 @@ class Reference:
         if size < 33 or batch < 2:
             raise ValueError("a comparison needs pictures of at least 33 pixels and a batch of at "
                              f"least 2, got size={size}, batch={batch}")
-        self.depth, self.seed = depth, seed
+        self.depth = depth
         with torch.random.fork_rng(devices=[]):
             self.network = randomise(theirs(depth).double(), seed).eval()
         generator = torch.Generator().manual_seed(seed + 1)
@@ -243,13 +224,7 @@ def report(depth, **settings):
 
     Weights go strictly from theirs to ours and back. Compared are every stage in evaluation
     mode, then gradients, weights and statistics of one training step, then every stage again.
-
-    Args:
-        depth: 18, 34, 50, 101 or 152.
-        **settings: of ``Reference``.
-
-    Raises:
-        ValueError: no such depth, or the weights do not fit.
+    The ``settings`` are those of ``Reference``. Raises ``ValueError`` for an unknown depth.
     """
     reference = Reference(depth, **settings)
     network = transfer(reference.network, ours(depth).double()).eval()
@@ -265,58 +240,31 @@ def report(depth, **settings):
     return {kind: max(gaps.values()) for kind, gaps in rows.items()}
 
 
-def pretrained(depth, download=False, timeout=10):
+def pretrained(depth, download=False):
     """Return torchvision's trained weights of a depth as a state_dict.
 
-    They are looked for where torch keeps its downloads (``torch.hub.get_dir()``), and checked
-    against the first digits of their SHA-256, which torchvision writes into the file's name.
+    They are looked for where torch keeps its downloads (``torch.hub.get_dir()``). What is
+    downloaded is checked against the digits of its SHA-256 that its name holds.
 
     Args:
-        depth: 18, 34, 50, 101 or 152.
+        depth: one of ``DEPTHS``.
         download: fetch them if they are not there; 45 MB for depth 18.
-        timeout: seconds of silence after which a download gives up.
 
     Raises:
         FileNotFoundError: they are not there, and ``download`` is ``False``.
-        RuntimeError: the download failed.
-        ValueError: no such depth, or the file is damaged.
+        RuntimeError: the download failed, or the file is damaged.
     """
     _check_depth(depth)
     url = torchvision.models.get_model_weights(f"resnet{depth}").DEFAULT.url
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
-    if not path.is_file():
-        if not download:
-            raise FileNotFoundError(f"the trained weights {path.name} are not among torch's "
-                                    "downloads; ask for them with download=True, or go on without")
-        _fetch(url, path, timeout)
-    if not _is_whole(path, path.stem):
-        raise ValueError(f"{path} is damaged: its SHA-256 is not the one in its name; delete it "
-                         "and ask for it again with download=True")
-    return torch.load(path, weights_only=True)
-
-
-def _is_whole(path, stem):
-    """Return whether a file's SHA-256 begins with the digits at the end of ``stem``."""
-    return hashlib.sha256(path.read_bytes()).hexdigest().startswith(stem.rsplit("-", 1)[1])
-
-
-def _fetch(url, path, timeout):
-    """Download a file beside its place, check it, then put it there in one move."""
-    partial = path.with_name(path.name + ".partial")
+    path = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/", 1)[1])
+    if not (download or path.is_file()):
+        raise FileNotFoundError(f"the trained weights {path.name} are not among torch's "
+                                "downloads; ask for them with download=True, or go on without")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with (urllib.request.urlopen(url, timeout=timeout) as source, open(partial, "wb") as target,
-              tqdm(total=int(source.headers.get("Content-Length") or 0) or None, unit="B",
-                   unit_scale=True, desc=path.name, file=sys.stdout) as bar):
-            while piece := source.read(1 << 20):
-                target.write(piece)
-                bar.update(len(piece))
-        if not _is_whole(partial, path.stem):
-            raise OSError("what arrived is not the file that was announced")
-        os.replace(partial, path)
-    except OSError as error:
-        reason = getattr(error, "reason", None) or error
-        raise RuntimeError(f"the download of {path.name} failed ({reason}); try again later, or "
+        with redirect_stderr(sys.stdout):  # torch's bar: a notebook shows stderr as an error
+            return torch.hub.load_state_dict_from_url(url, check_hash=True, weights_only=True)
+    except Exception as error:  # of a damaged file torch.load says anything, from EOF to KeyError
+        reason = str(getattr(error, "reason", error)).partition("\n")[0]
+        raise RuntimeError(f"the trained weights {path.name} could not be loaded ({reason}); "
+                           f"delete {path} if it is there and ask again with download=True, or "
                            "go on without trained weights") from None
-    finally:
-        partial.unlink(missing_ok=True)

@@ -11,14 +11,19 @@ from torch import nn
 from resnet_lesson.networks.blocks import (
     BasicBlock,
     Bottleneck,
-    _conv,
-    _norm,
+    conv_layer,
+    norm_layer,
     require_batch,
+    require_switches,
     require_values,
-    require_whole,
 )
+from resnet_lesson.words import whole
 
-STEMS = ("imagenet", "small", "small/2")
+# Kind of block and blocks in each stage, by depth: the paper's table 1.
+LAYOUTS = {18: (BasicBlock, (2, 2, 2, 2)), 34: (BasicBlock, (3, 4, 6, 3)),
+           50: (Bottleneck, (3, 4, 6, 3)), 101: (Bottleneck, (3, 4, 23, 3)),
+           152: (Bottleneck, (3, 8, 36, 3))}
+STEMS = {"imagenet": (7, 2), "small": (3, 1), "small/2": (3, 2)}  # kernel size and stride
 INITIALISATIONS = ("he", "xavier", "default")
 
 
@@ -37,6 +42,7 @@ class ResNet(nn.Module):
         norm: batch norm after each convolution.
         preactivation: norm and ReLU before each convolution, see ``blocks.BasicBlock``.
         bias: bias in every convolution; ``None`` means only where there is no norm.
+        shortcut: ``"A"``, ``"B"`` or ``"C"``, how x is made to fit, see ``blocks.BasicBlock``.
         stem_bias: bias in the stem's convolution; ``None`` means as ``bias``.
         zero_init_residual: start with every branch at zero, so that each block begins as its
             shortcut (Goyal et al. 2017, section 5.1), see ``blocks.BasicBlock.zero_branch``.
@@ -50,48 +56,45 @@ class ResNet(nn.Module):
 
     def __init__(self, block, layers, num_classes=10, in_channels=1, *, residual=True,
                  widths=(64, 128, 256, 512), stem="imagenet", norm=True, preactivation=False,
-                 bias=None, stem_bias=None, zero_init_residual=False):
+                 bias=None, shortcut="B", stem_bias=None, zero_init_residual=False):
         super().__init__()
-        require_whole("ResNet", num_classes=num_classes, in_channels=in_channels)
+        in_channels = whole(in_channels, "in_channels")
         if stem not in STEMS:
             raise ValueError(f"stem must be one of {', '.join(STEMS)}, got {stem!r}")
         if not 0 < len(layers) <= len(widths):
             raise ValueError(f"layers needs 1 to {len(widths)} stages, as widths has, "
                              f"got {len(layers)}")
-        for i, (count, width) in enumerate(zip(layers, widths, strict=False)):
-            require_whole("ResNet", **{f"layers[{i}]": count, f"widths[{i}]": width})
+        layers = [whole(count, f"layers[{i}]") for i, count in enumerate(layers)]
+        widths = [whole(width, f"widths[{i}]") for i, width in enumerate(widths)]
+        bias = not norm if bias is None else bias
+        stem_bias = bias if stem_bias is None else stem_bias
+        require_switches("ResNet", residual=residual, norm=norm, preactivation=preactivation,
+                         bias=bias, stem_bias=stem_bias, zero_init_residual=zero_init_residual)
         if zero_init_residual and not residual:
             raise ValueError("zero_init_residual=True needs residual=True: a plain network whose "
                              "branches are zero gives the same logits for every picture and "
                              "passes no gradient")
-        bias = not norm if bias is None else bias
-        stem_bias = bias if stem_bias is None else stem_bias
         self.in_channels, self.preactivation = in_channels, preactivation
         channels = widths[0]
-        if stem == "imagenet":
-            self.conv1 = nn.Conv2d(in_channels, channels, 7, 2, padding=3, bias=stem_bias)
-        else:
-            self.conv1 = _conv(in_channels, channels, 3, 2 if stem == "small/2" else 1,
-                               bias=stem_bias)
-        self.bn1 = _norm(channels, norm and not preactivation)
+        self.conv1 = conv_layer(in_channels, channels, *STEMS[stem], bias=stem_bias)
+        self.bn1 = norm_layer(channels, norm and not preactivation)
         self.relu = nn.ReLU()
         self.maxpool = nn.MaxPool2d(3, 2, padding=1) if stem == "imagenet" else nn.Identity()
         self.stages = []
-        for i, (count, width) in enumerate(zip(layers, widths, strict=False)):
+        for i, (count, width) in enumerate(zip(layers, widths, strict=False), 1):
             stage = nn.Sequential()
             for j in range(count):
-                stride = 2 if i > 0 and j == 0 else 1
-                out_channels = width * block.expansion
-                stage.append(block(channels, out_channels, stride, residual, norm=norm,
-                                   preactivation=preactivation, bias=bias))
-                stage[-1].label = f"layer{i + 1}.{j} ({block.__name__})"
-                channels = out_channels
-            setattr(self, f"layer{i + 1}", stage)
-            self.stages.append(f"layer{i + 1}")
+                stride = 2 if i > 1 and j == 0 else 1
+                stage.append(block(channels, width * block.expansion, stride, residual, norm=norm,
+                                   preactivation=preactivation, bias=bias, shortcut=shortcut))
+                stage[-1].label = f"layer{i}.{j} ({block.__name__})"
+                channels = width * block.expansion
+            setattr(self, f"layer{i}", stage)
+            self.stages.append(f"layer{i}")
         if preactivation:
-            self.bn2 = _norm(channels, norm)
+            self.bn2 = norm_layer(channels, norm)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(channels, num_classes)
+        self.fc = nn.Linear(channels, whole(num_classes, "num_classes"))
         initialize(self, "he")
         if zero_init_residual:
             for _, part in self.blocks():
@@ -126,9 +129,7 @@ def initialize(model, scheme="he"):
             and Bengio 2010, uniform, as the book) or ``"default"`` (what PyTorch does).
 
     Convolution biases start at zero under ``"he"`` and ``"xavier"``; the linear layer keeps
-    PyTorch's default under ``"he"``, as in torchvision.
-
-    Batch norms stay as they are.
+    PyTorch's default under ``"he"``, as in torchvision. Batch norms stay as they are.
 
     Raises:
         ValueError: unknown scheme.
@@ -151,12 +152,9 @@ def initialize(model, scheme="he"):
 def plain_twin(model):
     """Return the same network without its shortcuts, with equal weights.
 
-    Every tensor of the twin is a copy of the tensor of that name in ``model``; what the twin
-    does not have are the projections on shortcuts (``downsample``). To compare both arms fairly,
-    build the residual one from a seed and the plain one with this function.
-
-    Args:
-        model: a ``ResNet`` with ``residual=True``; it stays as it is.
+    Every tensor of the twin is a copy of the tensor of that name in ``model``, which stays as it
+    is; what the twin lacks are the projections on shortcuts (``downsample``), if there are any.
+    To compare both arms fairly, build the residual one from a seed and the plain one with this.
 
     Raises:
         ValueError: no residual network, or one whose branches start at zero
@@ -176,34 +174,20 @@ def plain_twin(model):
     return twin
 
 
-def resnet18(num_classes=10, in_channels=1, residual=True, **options):
-    """Build ResNet-18; further ``options`` as in ``ResNet``."""
-    return ResNet(BasicBlock, [2, 2, 2, 2], num_classes, in_channels, residual=residual, **options)
+def _builder(depth):
+    block, layers = LAYOUTS[depth]
+
+    def build(num_classes=10, in_channels=1, residual=True, **options):
+        return ResNet(block, layers, num_classes, in_channels, residual=residual, **options)
+
+    build.__name__ = build.__qualname__ = f"resnet{depth}"
+    build.__doc__ = f"Build ResNet-{depth} of {block.__name__}s; ``options`` as in ``ResNet``."
+    return build
 
 
-def resnet34(num_classes=10, in_channels=1, residual=True, **options):
-    """Build ResNet-34; further ``options`` as in ``ResNet``."""
-    return ResNet(BasicBlock, [3, 4, 6, 3], num_classes, in_channels, residual=residual, **options)
-
-
-def resnet50(num_classes=10, in_channels=1, residual=True, **options):
-    """Build ResNet-50; further ``options`` as in ``ResNet``."""
-    return ResNet(Bottleneck, [3, 4, 6, 3], num_classes, in_channels, residual=residual, **options)
-
-
-def resnet101(num_classes=10, in_channels=1, residual=True, **options):
-    """Build ResNet-101; further ``options`` as in ``ResNet``."""
-    return ResNet(Bottleneck, [3, 4, 23, 3], num_classes, in_channels, residual=residual,
-                  **options)
-
-
-def resnet152(num_classes=10, in_channels=1, residual=True, **options):
-    """Build ResNet-152; further ``options`` as in ``ResNet``."""
-    return ResNet(Bottleneck, [3, 8, 36, 3], num_classes, in_channels, residual=residual,
-                  **options)
-
-
-FAMILY = {18: resnet18, 34: resnet34, 50: resnet50, 101: resnet101, 152: resnet152}
+# the public functions, by depth: (num_classes=10, in_channels=1, residual=True, **options)
+FAMILY = {depth: _builder(depth) for depth in LAYOUTS}
+resnet18, resnet34, resnet50, resnet101, resnet152 = FAMILY.values()
 
 
 def small_resnet(depth, num_classes=10, in_channels=1, residual=True, *, widths=(16, 32, 64),
@@ -212,10 +196,9 @@ def small_resnet(depth, num_classes=10, in_channels=1, residual=True, *, widths=
 
     Args:
         depth: 8, 14, 20, …: 6n + 2 weighted layers, n blocks in each of three stages.
-        num_classes: length of the logits.
-        in_channels: channels of the pictures.
-        residual: add the shortcuts. Ours project with a 1×1 convolution where shapes change
-            (option B of the paper); the paper's networks of this kind pad with zeros (option A).
+        num_classes, in_channels: as in ``ResNet``.
+        residual: add the shortcuts. They project with a 1×1 convolution where shapes change
+            (option B); the paper's networks of this kind pad with zeros: ``shortcut="A"``.
         widths: channels of the three stages.
         stem: see ``ResNet``; ``"small/2"`` quarters the cost.
         **options: as in ``ResNet``.
@@ -223,8 +206,7 @@ def small_resnet(depth, num_classes=10, in_channels=1, residual=True, *, widths=
     Raises:
         ValueError: the depth is not of the form 6n + 2.
     """
-    require_whole("small_resnet", depth=depth)
-    n, rest = divmod(depth - 2, 6)
+    n, rest = divmod(whole(depth, "depth") - 2, 6)
     if rest or n < 1:
         raise ValueError(f"depth must be 6n + 2 (8, 14, 20, …), got {depth}; "
                          f"{6 * max(n, 1) + 2} would do")

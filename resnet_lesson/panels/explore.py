@@ -9,8 +9,7 @@ import numpy as np
 
 from resnet_lesson.experiments import table
 from resnet_lesson.experiments.studies import ARMS, STUDIES
-from resnet_lesson.figures import GREY
-from resnet_lesson.figures.gradient_sum import COLORS, LINES, MARKERS
+from resnet_lesson.figures import COLORS, GREY, arm_look
 from resnet_lesson.findings import comparison
 from resnet_lesson.findings.comparison import KINDS
 from resnet_lesson.findings.intervals import Interval, t_interval
@@ -28,72 +27,57 @@ PLACES = {8: 0, 20: 1, 32: 2, 56: 3, 18: 4.5, 34: 5.5}  # the ImageNet kind stan
 ERRORS = tuple(name for name in METRICS if name.endswith("error"))
 
 
-class Point(NamedTuple):
-    """One arm at one depth and rate: the metric by seed, and how many runs diverged."""
-
-    rate: float
-    values: tuple
-    diverged: int
-
-
 class View(NamedTuple):
-    """What ``Explore.compute`` returns.
+    """One metric of the recorded runs; the values of each ``comparison.Side`` are those of it."""
 
-    Attributes:
-        by_depth: ``{arm: {depth: Point}}`` at the chosen rate, or at each arm's best.
-        by_rate: ``{arm: {rate: Point}}`` at the chosen depth.
-        chosen: ``{arm: Point}`` at the chosen depth and rate.
-        edges: ``{arm: "lowest", "highest" or ""}``: where a best rate is the end of its grid.
-        paired: interval of plain − residual over shared seeds, or ``None``.
-        limits: (low, high) that hold every value of this metric, with and without norm.
-    """
-
-    by_depth: dict
-    by_rate: dict
-    chosen: dict
-    edges: dict
-    paired: Interval
-    limits: tuple
+    by_depth: dict  # {arm: {depth: Side}} at the chosen rate, or at each arm's best
+    by_rate: dict  # {arm: {rate: Side}} at the chosen depth
+    chosen: dict  # {arm: Side} at the chosen depth and rate
+    paired: Interval | None  # of plain − residual over shared seeds
+    limits: tuple  # (low, high) that hold every value of this metric, with and without norm
 
 
 @lru_cache(maxsize=1)
 def recorded():
-    """Return ``{(study, arm, depth): {rate: {seed: Result}}}`` of the recorded sweep."""
-    rows = [row for row in table.read("sweep") if row["study"] in NORMS.values()]
-    keys = {(row["study"], row["arm"], row["depth"]) for row in rows}
-    return {key: found for key in keys if (found := comparison.by_rate(rows, *key))}
-
-
-@lru_cache(maxsize=1)
-def best():
-    """Return ``{(study, arm, depth): rate}``: the lowest mean training error over seeds."""
-    return {key: min(rates, key=lambda rate: np.mean([run.train_error
-                                                      for run in rates[rate].values()]))
-            for key, rates in recorded().items()}
+    """Return the rows of the two studies that are shown."""
+    return [row for row in table.read("sweep") if row["study"] in NORMS.values()]
 
 
 @lru_cache(maxsize=512)
-def point(study, arm, depth, rate, column):
-    """Return a ``Point``, or ``None`` where nothing is recorded (values that are no number)."""
-    runs = recorded().get((study, arm, depth), {}).get(rate, {})
-    values = tuple(getattr(runs[seed], column) for seed in sorted(runs))
-    values = tuple(value for value in values if math.isfinite(value))
-    return Point(rate, values, sum(run.diverged for run in runs.values())) if values else None
+def side(study, arm, depth, rate, column):
+    """Return a ``Side`` without the values that are no number; ``None`` where none is left."""
+    try:
+        found = comparison.side(recorded(), study, arm, depth, rate, column)
+    except ValueError:
+        return None
+    values = tuple(value for value in found.values if math.isfinite(value))
+    return found._replace(values=values) if values else None
+
+
+@lru_cache(maxsize=512)
+def paired(study, depth, rate, column):
+    """Return the interval of plain − residual over shared seeds, ``None`` where none is known."""
+    try:
+        found = comparison.paired(recorded(), study, depth, column, rate)
+    except ValueError:
+        return None
+    differences = [value for value in found.differences if math.isfinite(value)]
+    return t_interval(differences) if differences else None
 
 
 @lru_cache(maxsize=16)
-def _limits(column, error):
-    values = [getattr(run, column) for rates in recorded().values() for runs in rates.values()
-              for run in runs.values()]
-    values = [value for value in values if math.isfinite(value) and (error or value > 0)]
-    if error or not values:
+def _limits(metric):
+    values = [getattr(run, METRICS[metric]) for run in comparison.results(recorded())]
+    exponents = [math.log10(value) for value in values if 0 < value < math.inf]
+    if metric in ERRORS or not exponents:
         return 0.0, 1.0
-    return (10.0 ** math.floor(math.log10(min(values))), 10.0 ** math.ceil(math.log10(max(values))))
+    low = math.floor(min(exponents))
+    return 10.0 ** low, 10.0 ** max(math.ceil(max(exponents)), low + 1)
 
 
 def forget():
     """Read the table anew at the next use."""
-    for cached in (recorded, best, point, _limits):
+    for cached in (recorded, side, paired, _limits):
         cached.cache_clear()
 
 
@@ -135,32 +119,23 @@ class Explore(FigurePanel):
                                  f"got {value!r}")
         study, column = NORMS[norm], METRICS[metric]
         try:
-            there = recorded()
+            rates = sorted({lr for arm in ARMS
+                            for lr in comparison.by_rate(recorded(), study, arm, depth)})
         except FileNotFoundError as error:
             raise ValueError(f"{error}; python -m resnet_lesson.experiments.sweep "
                              "makes it") from None
-        arms = [arm for arm in ARMS if (study, arm, depth) in there]
-        rates = sorted({lr for arm in arms for lr in there[study, arm, depth]})
-        if not rates or rate != BEST and rate not in rates:
+        if not rates or rate not in (BEST, *rates):
             grid = f"; the rates there are {listed(f'{r:g}' for r in rates)}" if rates else ""
             at = "" if rate == BEST else f" at a learning rate of {rate}"
             raise ValueError(f"{_norm(norm).capitalize()}, {depth} layers{at}: nothing is "
                              f"recorded{grid}.")
-
-        def chosen(arm, layers):
-            return point(study, arm, layers, best().get((study, arm, layers))
-                         if rate == BEST else rate, column)
-        by_depth = {arm: {layers: found for layers in PLACES if (found := chosen(arm, layers))}
-                    for arm in ARMS}
+        wanted = None if rate == BEST else rate  # the best one of each side
+        by_depth = {arm: {layers: found for layers in PLACES
+                          if (found := side(study, arm, layers, wanted, column))} for arm in ARMS}
         by_rate = {arm: {lr: found for lr in rates
-                         if (found := point(study, arm, depth, lr, column))}
-                   for arm in ARMS}
-        here = {arm: by_depth[arm][depth] for arm in arms if depth in by_depth[arm]}
-        edges = {arm: comparison.edge(there[study, arm, depth], found.rate) if rate == BEST else ""
-                 for arm, found in here.items()}
-        return View(by_depth, by_rate, here, edges,
-                    _paired(there, study, depth, here, column),
-                    _limits(column, metric in ERRORS))
+                         if (found := side(study, arm, depth, lr, column))} for arm in ARMS}
+        here = {arm: found[depth] for arm, found in by_depth.items() if depth in found}
+        return View(by_depth, by_rate, here, paired(study, depth, wanted, column), _limits(metric))
 
     def make_figure(self, figure):
         """Make lines, bands and dots of both sides."""
@@ -168,16 +143,16 @@ class Explore(FigurePanel):
         left, right = self._axes
         self._lines, self._bands, self._dots, self._rings = {}, {}, {}, {}
         for arm in ARMS:
-            look = {"color": COLORS[arm], "linestyle": LINES[arm], "marker": MARKERS[arm]}
             for part, ax in (("6n + 2", left), ("ImageNet", left), ("rate", right)):
                 key = arm, part
-                self._lines[key], = ax.plot([], [], label=arm if part == "rate" else None, **look)
+                self._lines[key], = ax.plot([], [], label=arm if part == "rate" else None,
+                                            **arm_look(arm))
                 self._bands[key] = ax.fill_between([0, 1], 0, 0, color=COLORS[arm], alpha=0.22,
                                                    linewidth=0)
-            for side, ax in (("left", left), ("right", right)):
-                self._dots[arm, side], = ax.plot([], [], ".", color="black", markersize=4,
+            for half, ax in (("left", left), ("right", right)):
+                self._dots[arm, half], = ax.plot([], [], ".", color="black", markersize=4,
                                                  alpha=0.6)
-                self._rings[arm, side], = ax.plot([], [], "o", markersize=17, fillstyle="none",
+                self._rings[arm, half], = ax.plot([], [], "o", markersize=17, fillstyle="none",
                                                   color=COLORS[arm], markeredgewidth=2)
         self._here = left.axvline(0, color="black", linewidth=1.2)
         left.set_xticks(list(PLACES.values()), [str(depth) for depth in PLACES])
@@ -187,12 +162,10 @@ class Explore(FigurePanel):
             left.text(x, -0.105, f"layers, {kind} kind", transform=left.get_xaxis_transform(),
                       ha="center", va="top", fontsize=14, **behind)
         self._guessing = [ax.axhline(comparison.GUESSING, color=GREY, linestyle=":", linewidth=1.5,
-                                     **behind)
-                          for ax in self._axes]
+                                     **behind) for ax in self._axes]
         self._guessing.append(left.text(-0.4, comparison.GUESSING + 0.01, "guessing", fontsize=13,
                                         color=GREY, va="bottom", **behind))
-        right.set(xscale="log", xlim=(RATES[0] / 1.5, RATES[-1] * 1.5),
-                  xlabel="learning rate")
+        right.set(xscale="log", xlim=(RATES[0] / 1.5, RATES[-1] * 1.5), xlabel="learning rate")
         right.set_xticks(RATES, [f"{rate:g}" for rate in RATES])
         right.minorticks_off()
         figure.legend(loc="outside upper center", ncols=2)
@@ -213,33 +186,31 @@ class Explore(FigurePanel):
             self.look = look
             self._scale(values["metric"], result.limits)
         left, right = self._axes
-        best_of = values["rate"] == BEST
-        left.title.set_text("each arm at its best rate" if best_of else
+        place = PLACES[values["depth"]]
+        left.title.set_text("each arm at its best rate" if values["rate"] == BEST else
                             f"learning rate {values['rate']:g}")
         right.title.set_text(f"{values['depth']} layers")
-        self._here.set_xdata([PLACES[values["depth"]]] * 2)
+        self._here.set_xdata([place, place])
         for arm in ARMS:
             depths, rates = result.by_depth[arm], result.by_rate[arm]
-            for kind, there in KINDS.items():
-                self._put((arm, kind), [(PLACES[depth], depths[depth].values) for depth in there
-                                        if depth in depths])
-            self._put((arm, "rate"), [(rate, found.values) for rate, found in rates.items()])
+            for kind, layers in KINDS.items():
+                self._put((arm, kind), {PLACES[depth]: found for depth, found in depths.items()
+                                        if depth in layers})
+            self._put((arm, "rate"), rates)
             self._dots[arm, "left"].set_data(*_spread(
-                [(PLACES[depth], found.values) for depth, found in depths.items()]))
-            self._dots[arm, "right"].set_data(*_spread(
-                [(rate, found.values) for rate, found in rates.items()]))
+                {PLACES[depth]: found for depth, found in depths.items()}))
+            self._dots[arm, "right"].set_data(*_spread(rates))
             found = result.chosen.get(arm)
-            mean = [np.mean(found.values)] if found else []
-            self._rings[arm, "left"].set_data([PLACES[values["depth"]]] * len(mean), mean)
-            self._rings[arm, "right"].set_data([found.rate] if found else [], mean)
+            height = [found.mean] if found else []
+            self._rings[arm, "left"].set_data([place] * len(height), height)
+            self._rings[arm, "right"].set_data([found.rate] if found else [], height)
 
-    def _put(self, key, points):
-        x = [place for place, _ in points]
-        low, mean, high = ([f(values) for _, values in points] for f in (min, np.mean, max))
-        self._lines[key].set_data(x, mean)
-        self._bands[key].set_verts([np.concatenate([np.column_stack([x, low]),
-                                                    np.column_stack([x, high])[::-1]])]
-                                   if points else [])
+    def _put(self, key, sides):
+        x = list(sides)
+        self._lines[key].set_data(x, [found.mean for found in sides.values()])
+        low, high = ([end(found.values) for found in sides.values()] for end in (min, max))
+        around = np.concatenate([np.column_stack([x, low]), np.column_stack([x, high])[::-1]])
+        self._bands[key].set_verts([around] if sides else [])
 
     def _scale(self, metric, limits):
         left, error = self._axes[0], metric in ERRORS
@@ -252,12 +223,12 @@ class Explore(FigurePanel):
 
     def describe(self, result, values):
         """Return both means with their spread, the paired difference, and words of caution."""
-        write = _error if values["metric"] in ERRORS else _number
+        write = "{:.3f}".format if values["metric"] in ERRORS else _number
         arms = []
         for arm in ARMS:
             found = result.chosen.get(arm)
             arms.append(f"{arm} not recorded" if found is None else
-                        f"{arm} {write(np.mean(found.values))} at rate {found.rate:g} "
+                        f"{arm} {write(found.mean)} at rate {found.rate:g} "
                         f"({_range(found.values, write)})")
         words = (f"{values['depth']} layers, {_norm(values['norm'])}, {values['metric']}, mean "
                  f"over seeds: {'; '.join(arms)}.")
@@ -267,37 +238,24 @@ class Explore(FigurePanel):
             inside = "0 lies inside" if result.paired.verdict == "tie" else "0 lies outside"
             words += (f" Plain − residual, seed by seed: {middle} ({low} to {high} in a 95 % "
                       f"interval; {inside}).")
-        for arm, end in result.edges.items():
-            if end:
-                words += (f" The best rate of {arm} is the {end} of the grid: a better one may "
-                          "lie beyond.")
+        for arm, found in result.chosen.items():
+            if found.edge:
+                words += (f" The best rate of {arm} is the {found.edge} of the grid: a better one "
+                          "may lie beyond.")
         for arm, found in result.chosen.items():
             if found.diverged:
-                words += f" {found.diverged} of {len(found.values)} {arm} runs diverged."
+                words += f" {found.diverged} of {len(found.runs)} {arm} runs diverged."
         return words
-
-
-def _paired(there, study, depth, here, column):
-    """Return the interval of plain − residual over shared seeds, or ``None``."""
-    if len(here) < 2:
-        return None
-    plain, residual = (there[study, arm, depth][here[arm].rate] for arm in ARMS)
-    differences = [getattr(plain[seed], column) - getattr(residual[seed], column)
-                   for seed in sorted(set(plain) & set(residual))]
-    differences = [value for value in differences if math.isfinite(value)]
-    return t_interval(differences) if differences else None
 
 
 def _norm(norm):
     return "batch norm" if norm == "batch norm" else "no norm"
 
 
-def _error(value):
-    return f"{value:.3f}"
-
-
 def _plus(value):
-    return ("+" if value > 0 else "−" if value < 0 else "") + _number(abs(value))
+    if value == 0:
+        return _number(0)
+    return ("+" if value > 0 else "−") + _number(abs(value))
 
 
 def _number(value):
@@ -314,10 +272,11 @@ def _ticks(low, high):
 
 
 def _range(values, write):
-    return ("one seed" if len(values) == 1 else
-            f"{write(min(values))} to {write(max(values))}, {len(values)} seeds")
+    if len(values) == 1:
+        return "one seed"
+    return f"{write(min(values))} to {write(max(values))}, {len(values)} seeds"
 
 
-def _spread(points):
-    return ([place for place, values in points for _ in values],
-            [value for _, values in points for value in values])
+def _spread(sides):
+    return ([place for place, found in sides.items() for _ in found.values],
+            [value for found in sides.values() for value in found.values])

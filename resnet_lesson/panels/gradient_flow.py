@@ -8,8 +8,8 @@ import numpy as np
 
 from resnet_lesson import figures
 from resnet_lesson.experiments import gradients as experiment
+from resnet_lesson.figures import COLORS, DASHES, MARKERS
 from resnet_lesson.figures.axes import above, bounds, log_axis
-from resnet_lesson.figures.gradient_sum import COLORS, LINES, MARKERS
 from resnet_lesson.findings import gradient_flow
 from resnet_lesson.findings.gradient_flow import FACTOR, verdict
 from resnet_lesson.panels.base import FigurePanel
@@ -120,7 +120,7 @@ class GradientFlow(FigurePanel):
         self._lines, self._bands = {}, {}
         for arm in experiment.SHORTCUTS:
             for ax, label in ((left, arm), (right, None)):
-                self._lines[arm, ax], = ax.plot([], [], LINES[arm], color=COLORS[arm],
+                self._lines[arm, ax], = ax.plot([], [], DASHES[arm], color=COLORS[arm],
                                                 marker=MARKERS[arm], label=label)
                 self._bands[arm, ax] = ax.fill_between([0, 1], 1, 1, color=COLORS[arm],
                                                        alpha=0.25, linewidth=0)

@@ -5,7 +5,7 @@ import re
 
 import ipywidgets as widgets
 
-from resnet_lesson import figures
+from resnet_lesson import figures, reader
 from resnet_lesson.panels.base import LOOKS, Captioned, paragraph
 
 
@@ -40,7 +40,11 @@ class Prediction(Captioned):
         self.measured, self.evidence = None, ""
         self.radio = widgets.RadioButtons(options=options, value=None, tooltip=question,
                                           layout=widgets.Layout(width="auto"))
-        self.radio.observe(lambda change: self._tell(), names="value")
+        earlier = reader.read()["predictions"].get(question, {})
+        if earlier.get("choice") in options:
+            self.choice = earlier["choice"]
+            self.measured = earlier["outcome"] if earlier["outcome"] in options else None
+        self.radio.observe(lambda change: self._keep(), names="value")
         self.words = widgets.HTML()
         super().__init__([
             widgets.HTML(f'{LOOKS}<p style="font-size:16px;font-weight:bold;margin:4px 0">'
@@ -73,7 +77,7 @@ class Prediction(Captioned):
             raise ValueError(f"measured must be one of {', '.join(self.options)}; "
                              f"got {measured!r}")
         self.measured, self.evidence = measured, evidence
-        self._tell()
+        self._keep()
         return self
 
     @property
@@ -89,6 +93,12 @@ class Prediction(Captioned):
         else:
             verdict = f"You predicted “{self.choice}”. "
         return f"{verdict}Measured: {self.measured}. {self.evidence}".rstrip()
+
+    def _keep(self):
+        """Remember the choice beyond a restart, and what was measured."""
+        if self.choice is not None:
+            reader.prediction(self.question, self.choice, self.measured)
+        self._tell()
 
     def _tell(self):
         asked, known, color = self.choice is not None, self.measured is not None, None

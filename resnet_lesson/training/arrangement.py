@@ -1,15 +1,15 @@
-"""How the same training step can run faster on this machine: measured, compared, then chosen.
+"""The training step, and how the same step can run faster on this machine: measured, then chosen.
 
-Precision and memory layout change how a step is computed, hardly what. Which of them is fastest
-depends on the processor, and a processor that claims to know a format may compute it slowly or
-wrongly (PyTorch issue 163347). So nothing here trusts a flag: every arrangement takes the same
-step, and only those whose values agree with plain float32 can win.
+A processor that claims to know a format may compute it slowly or wrongly (PyTorch issue 163347).
+No flag is trusted: only what agrees with plain float32 on the same step can win.
 """
 
 import copy
+import math
 import sys
 import time
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -28,19 +28,19 @@ LOGITS_AGREE = 0.1     # relative difference to float32; bfloat16 keeps 8 bits, 
 GRADIENT_AGREE = 0.7
 
 
-class Arrangement(NamedTuple):
-    """How a step is computed.
+@dataclass(frozen=True)
+class Arrangement:
+    """How a step is computed."""
 
-    Attributes:
-        precision: ``"float32"``, or ``"bfloat16"`` for autocast.
-        channels_last: keep the channels of a pixel side by side in memory.
-        matmul_gradients: under bfloat16, compute the weight gradient of wide convolutions as a
-            matrix product, see ``matmul_gradients``.
-    """
+    precision: str = "float32"      # or "bfloat16", for autocast
+    channels_last: bool = False     # keep the channels of a pixel side by side in memory
+    matmul_gradients: bool = False  # use ``MatmulGradient`` in wide convolutions
 
-    precision: str = "float32"
-    channels_last: bool = False
-    matmul_gradients: bool = False
+    def __post_init__(self):
+        """Refuse, in words, a precision that there is not."""
+        if self.precision not in DTYPES:
+            raise ValueError(f"precision must be one of {', '.join(DTYPES)}, "
+                             f"got {self.precision!r}")
 
     @property
     def memory_format(self):
@@ -49,13 +49,18 @@ class Arrangement(NamedTuple):
 
     def autocast(self, device):
         """Return the context in which the network is called."""
-        return (nullcontext() if self.precision == "float32"
-                else torch.autocast(torch.device(device).type, DTYPES[self.precision]))
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(torch.device(device).type, DTYPES[self.precision])
 
     def __str__(self):
         """Name the arrangement in words."""
-        return ", ".join([self.precision] + ["channels last"] * self.channels_last
-                         + ["weight gradients as matrix products"] * self.matmul_gradients)
+        words = [self.precision]
+        if self.channels_last:
+            words.append("channels last")
+        if self.matmul_gradients:
+            words.append("weight gradients as matrix products")
+        return ", ".join(words)
 
 
 PLAIN = Arrangement()
@@ -78,93 +83,103 @@ class Timing(NamedTuple):
         return f"{str(self.arrangement):63} {self.seconds:6.2f} s   {verdict}"
 
 
-def step(model, optimizer, X, y, arrangement=PLAIN):
-    """Take one training step: the five lines of notebook 07. Return (logits, loss)."""
+class DivergedError(RuntimeError):
+    """The loss is no longer a number."""
+
+
+def step(model, optimizer, X, y, arrangement=PLAIN, *, label_smoothing=0.0, classes=None):
+    """Take one training step, the five lines of notebook 07; return (logits, loss), two tensors.
+
+    ``fit`` takes this step, and ``probe``, ``pace`` and the benchmark time it. The model is in
+    training mode, in the arrangement's memory format and under ``arranged``; pictures X
+    (N, channels, height, width) and labels y (N,) are on its device.
+
+    Raises:
+        ValueError: logits for fewer than ``classes`` classes, where that is given.
+        DivergedError: the loss is no number; the weights are as they were.
+    """
     with arrangement.autocast(X.device):
         logits = model(X)
-    loss = F.cross_entropy(logits.float(), y)
+    if classes is not None:
+        check_logits(logits, classes)
+    loss = F.cross_entropy(logits.float(), y, label_smoothing=label_smoothing)
+    if not math.isfinite(loss.item()):
+        raise DivergedError(f"the training loss became {loss.item()}")
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
     return logits, loss
 
 
-def probe(model, X, y, *, arrangements=ARRANGEMENTS, repeats=3, progress=True):
-    """Time and compare one training step in several arrangements; return their ``Timing``s.
-
-    Copies of the model are trained, the model stays as it is. Arrangements take turns, the fastest
-    of ``repeats`` steps counts, and the first, which is slower, does not.
-
-    Args:
-        model: a network; ``X`` and ``y`` are on its device.
-        X: pictures (N, channels, height, width); at most ``PROBE_BATCH`` of them are used.
-        y: labels (N,).
-        arrangements: what to try; the first one is what the others are compared with.
-        repeats: timed steps of each.
-        progress: show a bar where it takes longer than two seconds.
-
-    Raises:
-        ValueError: no pictures.
-    """
-    if len(X) == 0:
-        raise ValueError("the probe needs at least one picture, got none")
-    X, y = X[:PROBE_BATCH], y[:PROBE_BATCH]
-    seconds, found, reference = {}, {}, None
-    with tqdm(total=len(arrangements) * (repeats + 1), file=sys.stdout, delay=2, leave=False,
-              desc="how is a step fastest here?", disable=not progress) as bar:
-        steps = {}
-        for arrangement in arrangements:
-            try:
-                steps[arrangement] = take = _stepper(model, X, y, arrangement)
-                first, logits, gradient = take()
-            except RuntimeError as error:  # a device that lacks the type
-                found[arrangement] = (float("nan"), float("nan"), str(error).split("\n")[0])
-                bar.update(repeats + 1)
-                continue
-            if arrangement == arrangements[0]:
-                reference = logits, gradient
-            if reference is None:
-                found[arrangement] = (float("nan"), float("nan"), "nothing to compare it with: "
-                                      f"{arrangements[0]} failed")
-                bar.update(repeats + 1)
-                continue
-            found[arrangement] = _compare(logits, gradient, *reference)
-            seconds[arrangement] = first
-            bar.update()
-        for i in range(repeats):
-            for arrangement in list(seconds):
-                # the first step is an unreliable one, so each has a second chance
-                if i == 0 or seconds[arrangement] <= HOPELESS * min(seconds.values()):
-                    taken = steps[arrangement]()[0]
-                    seconds[arrangement] = taken if i == 0 else min(taken, seconds[arrangement])
-                bar.update()
-    return [Timing(arrangement, seconds.get(arrangement, float("inf")), *found[arrangement])
-            for arrangement in arrangements]
+def check_logits(logits, classes):
+    """Refuse the logits of a network that cannot name every class."""
+    if logits.ndim != 2 or logits.shape[1] < classes:
+        raise ValueError(f"the network returns {tuple(logits.shape)} for {len(logits)} pictures; "
+                         f"{classes} classes need logits of shape (N, {classes}): build it with "
+                         f"num_classes={classes}")
 
 
-def fastest(model, X, y, **options):
-    """Return the fastest ``Arrangement`` whose values agree; arguments as in ``probe``."""
-    timings = [timing for timing in probe(model, X, y, **options) if not timing.why_not]
-    return min(timings, key=lambda timing: timing.seconds).arrangement if timings else PLAIN
-
-
-def _stepper(model, X, y, arrangement):
-    """Return a function that takes one step with a copy: () → (seconds, logits, gradient)."""
-    model = copy.deepcopy(model).to(memory_format=arrangement.memory_format).train()
+def stepper(model, X, y, arrangement=PLAIN, classes=None):
+    """Return a copy of a model and a function that trains it: () → (seconds, logits of a step)."""
+    model = copy.deepcopy(model).to(X.device, memory_format=arrangement.memory_format).train()
     X = X.contiguous(memory_format=arrangement.memory_format)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
 
     def take():
         start = time.perf_counter()
         with arranged(model, arrangement):
-            logits, loss = step(model, optimizer, X, y, arrangement)
-            loss.item()  # waits until a GPU is done
-        seconds = time.perf_counter() - start
-        gradient = torch.cat([p.grad.flatten().float() for p in model.parameters()
-                              if p.grad is not None])
-        return seconds, logits.detach().float(), gradient
+            logits, loss = step(model, optimizer, X, y, arrangement, classes=classes)
+        loss.item()  # waits until a GPU is done
+        return time.perf_counter() - start, logits.detach().float()
 
-    return take
+    return model, take
+
+
+def probe(model, X, y, *, arrangements=ARRANGEMENTS, repeats=3, classes=None, progress=True):
+    """Time and compare one training step in several arrangements; return their ``Timing``s.
+
+    Copies of the model are trained, on up to ``PROBE_BATCH`` of the pictures; arguments as in
+    ``step``. Arrangements take turns, the fastest of ``repeats`` steps counts, and the very first,
+    which is slower, does not. ``progress`` shows a bar where it takes longer than two seconds.
+
+    Raises:
+        ValueError: no pictures, or logits for too few classes.
+        RuntimeError: the first arrangement, with which all are compared, fails.
+    """
+    if len(X) == 0:
+        raise ValueError("the probe needs at least one picture, got none")
+    X, y, found, steps = X[:PROBE_BATCH], y[:PROBE_BATCH], {}, {}
+    with tqdm(total=len(arrangements) * (repeats + 1), file=sys.stdout, delay=2, leave=False,
+              desc="how is a step fastest here?", disable=not progress) as bar:
+        for arrangement in arrangements:
+            bar.update()
+            try:
+                trained, take = stepper(model, X, y, arrangement, classes)
+                logits, grads = take()[1], (p.grad for p in trained.parameters())
+                result = logits, torch.cat([g.flatten().float() for g in grads if g is not None])
+            except RuntimeError as error:  # of a device that lacks the type, or DivergedError
+                if not steps:
+                    raise
+                found[arrangement] = math.nan, math.nan, str(error).split("\n")[0]
+                continue
+            if not steps:
+                reference = result
+            found[arrangement] = _compare(*result, *reference)
+            steps[arrangement] = take
+        seconds = dict.fromkeys(arrangements, math.inf)
+        for _ in range(repeats):
+            for one, take in steps.items():
+                bar.update()
+                if seconds[one] == math.inf or seconds[one] <= HOPELESS * min(seconds.values()):
+                    seconds[one] = min(seconds[one], take()[0])
+    return [Timing(arrangement, seconds[arrangement], *found[arrangement])
+            for arrangement in arrangements]
+
+
+def fastest(model, X, y, **options):
+    """Return the fastest ``Arrangement`` whose values agree; arguments as in ``probe``."""
+    agree = [timing for timing in probe(model, X, y, **options) if not timing.why_not]
+    return min(agree, key=lambda timing: timing.seconds).arrangement if agree else PLAIN
 
 
 def _compare(logits, gradient, logits32, gradient32):
@@ -180,12 +195,13 @@ def _compare(logits, gradient, logits32, gradient32):
 
 @contextmanager
 def arranged(model, arrangement):
-    """Let wide convolutions compute their weight gradient as the arrangement says, for a while.
-
-    Parameters, their names and the values of a forward pass stay as they are.
-    """
-    layers = [module for module in model.modules() if arrangement.matmul_gradients
-              and type(module) is nn.Conv2d and module.in_channels >= WIDE and _simple(module)]
+    """Let wide convolutions compute their weight gradient as the arrangement says, for a while."""
+    layers = [module for module in model.modules()
+              if type(module) is nn.Conv2d and module.in_channels >= WIDE and module.bias is None
+              and module.groups == 1 and set(module.dilation) == {1}
+              and module.padding_mode == "zeros" and not isinstance(module.padding, str)]
+    if not arrangement.matmul_gradients:
+        layers = []
     for layer in layers:
         layer.forward = partial(_forward, layer)
     try:
@@ -193,11 +209,6 @@ def arranged(model, arrangement):
     finally:
         for layer in layers:
             del layer.forward
-
-
-def _simple(layer):
-    return (layer.groups == 1 and layer.bias is None and layer.padding_mode == "zeros"
-            and not isinstance(layer.padding, str) and set(layer.dilation) == {1})
 
 
 def _forward(layer, x):
@@ -210,11 +221,8 @@ class MatmulGradient(torch.autograd.Function):
 
     For each place (i, j) of the kernel, ∂L/∂W[:, :, i, j] is the product of the output's gradient,
     (channels out × all output pixels), with the input pixels that this place met, (pixels ×
-    channels in). Processors with a unit for bfloat16 matrix products are fast at exactly this,
-    while the library's own routine is slow where pictures are small and channels are many.
-
-    Shapes:
-        x (N, C, H, W), weight (O, C, k, l) → (N, O, H', W'), as ``F.conv2d``
+    channels in). A unit for bfloat16 matrix products is fast at this; the library's own routine is
+    slow where pictures are small and channels are many. Shapes are those of ``F.conv2d``.
     """
 
     @staticmethod
@@ -229,11 +237,9 @@ class MatmulGradient(torch.autograd.Function):
         """Return the gradients of x and weight."""
         x, weight = ctx.saved_tensors
         (s, t), (p, q) = ctx.stride, ctx.padding
-        of_x = None
-        if ctx.needs_input_grad[0]:
-            of_x = torch.ops.aten.convolution_backward(
-                gradient, x, weight, None, ctx.stride, ctx.padding, (1, 1), False, (0, 0), 1,
-                (True, False, False))[0]
+        of_x = torch.ops.aten.convolution_backward(
+            gradient, x, weight, None, ctx.stride, ctx.padding, (1, 1), False, (0, 0), 1,
+            (ctx.needs_input_grad[0], False, False))[0]
         _, channels, k, m = weight.shape
         height, width = gradient.shape[2:]
         pixels = F.pad(x, (q, q, p, p)).permute(0, 2, 3, 1)

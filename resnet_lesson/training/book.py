@@ -1,14 +1,13 @@
 """The book's own tools (the package ``d2l``), made to run on current IPython.
 
-Source: Zhang, Lipton, Li, Smola, "Dive into Deep Learning", section 8.6. ``d2l`` 0.17.0 is the
-last release that does not pin numpy, matplotlib and pandas to versions of 2022. It breaks on one
-thing: ``IPython.display.set_matplotlib_formats``, which IPython 9 no longer has.
+Source: Zhang, Lipton, Li, Smola, "Dive into Deep Learning", section 8.6. ``d2l`` 0.17.0, the last
+release that does not pin old versions of numpy, breaks on one thing:
+``IPython.display.set_matplotlib_formats``, which IPython 9 no longer has.
 """
 
 import contextlib
 import math
 import os
-import shutil
 import tempfile
 import warnings
 from contextlib import contextmanager
@@ -36,14 +35,9 @@ def loaders(splits, batch_size=BATCH_SIZE, size=SIZE, workers=None):
     """Run the book's data loader on our splits: yield its (train_iter, test_iter).
 
     ``d2l.load_data_fashion_mnist`` reads ``../data``; the pictures are written where it looks,
-    in a folder that is deleted at the end of the ``with`` block.
-
-    Args:
-        splits: what ``data.load_fashion_mnist`` returns, or a part of it.
-        batch_size: pictures in a step.
-        size: side in pixels that the book resizes to.
-        workers: loader processes; ``None`` takes the smaller of the book's 4 and the number of
-            processors, since more than that only adds a warning.
+    in a folder that is deleted at the end of the ``with`` block. ``workers`` are loader processes;
+    ``None`` takes the book's 4, or fewer where there are fewer processors, since more only add a
+    warning.
 
     Raises:
         ValueError: fewer than five steps in an epoch; the book's loop divides by a fifth of them.
@@ -54,16 +48,16 @@ def loaders(splits, batch_size=BATCH_SIZE, size=SIZE, workers=None):
                          f"pictures in batches of {batch_size} make {steps}; give more pictures "
                          "or a smaller batch_size")
     d2l = load()
-    wanted = min(d2l.get_dataloader_workers(), os.cpu_count() or 1) if workers is None else workers
-    home = Path(tempfile.mkdtemp(prefix="resnet-lesson-"))
     before = d2l.get_dataloader_workers
-    try:
-        idx.write_idx(splits, home / "data")
-        (home / "here").mkdir()
-        with contextlib.chdir(home / "here"):
-            d2l.get_dataloader_workers = lambda: wanted
-            train_iter, test_iter = d2l.load_data_fashion_mnist(batch_size, resize=size)
-        yield train_iter, test_iter
-    finally:
-        d2l.get_dataloader_workers = before
-        shutil.rmtree(home, ignore_errors=True)
+    if workers is None:
+        workers = min(before(), os.cpu_count() or 1)
+    with tempfile.TemporaryDirectory(prefix="resnet-lesson-", ignore_cleanup_errors=True) as home:
+        idx.write_idx(splits, Path(home) / "data")
+        (Path(home) / "here").mkdir()
+        d2l.get_dataloader_workers = lambda: workers
+        try:
+            with contextlib.chdir(Path(home) / "here"):
+                iterators = d2l.load_data_fashion_mnist(batch_size, resize=size)
+        finally:
+            d2l.get_dataloader_workers = before
+        yield iterators

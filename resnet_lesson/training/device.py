@@ -4,10 +4,9 @@ import torch
 
 
 def pick_device(device="auto"):
-    """Return a ``torch.device``: a GPU where there is one, for ``"auto"``.
+    """Return a ``torch.device``; for ``"auto"`` a GPU where there is one.
 
-    Raises:
-        ValueError: a device that is not there, or no device at all.
+    Raises a ``ValueError`` for a device that is not there, or no device at all.
     """
     if device != "auto":
         try:

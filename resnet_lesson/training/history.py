@@ -14,20 +14,15 @@ from resnet_lesson.training import checkpoints
 class History:
     """What happened in a training run; saved beside its weights after every epoch.
 
-    Attributes:
-        settings: what ``fit`` was called with.
-        epochs: one dict per finished epoch: epoch, train_loss, train_accuracy, validation_loss,
-            validation_accuracy, seconds (training only) and examples_per_second.
-        step_losses: the training loss of every step, unfinished epochs included.
-        interrupted: the run was stopped before its last epoch ended.
-        best_weights: the state_dict of the epoch with the highest validation accuracy.
+    ``epochs`` holds a dict per finished epoch: epoch, train_loss, train_accuracy, validation_loss,
+    validation_accuracy, seconds (training only) and examples_per_second.
     """
 
-    settings: dict
+    settings: dict             # what ``fit`` was called with
     epochs: list = field(default_factory=list)
-    step_losses: list = field(default_factory=list)
-    interrupted: bool = False
-    best_weights: dict = field(default=None, repr=False)
+    step_losses: list = field(default_factory=list)  # of every step, unfinished epochs included
+    interrupted: bool = False  # the run was stopped before its last epoch ended
+    best_weights: dict = field(default=None, repr=False)  # with the highest validation accuracy
 
     @property
     def best(self):
@@ -61,18 +56,15 @@ class History:
     def load(cls, folder):
         """Read a run back from its checkpoint folder.
 
-        Raises:
-            FileNotFoundError: the folder holds no run.
-            ValueError: one of its files is damaged, or no training run's.
+        Raises a ``FileNotFoundError`` where there is none, a ``ValueError`` where it is damaged.
         """
-        folder = Path(folder)
-        if not (folder / "history.json").exists():
-            raise FileNotFoundError(f"{folder} holds no training run (no history.json in it); "
+        path = Path(folder).expanduser() / "history.json"
+        if not path.exists():
+            raise FileNotFoundError(f"{path.parent} holds no training run (no {path.name} in it); "
                                     "give the folder that was passed to fit as checkpoint")
-        path = folder / "history.json"
         try:
             history = cls(**json.loads(path.read_text()))
-            path = folder / "best.safetensors"
+            path = path.with_name("best.safetensors")
             if path.exists():  # read whole: a mapped file stays locked
                 history.best_weights = load(path.read_bytes())
         except (ValueError, TypeError, SafetensorError) as error:

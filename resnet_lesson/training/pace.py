@@ -1,42 +1,25 @@
 """What a training step costs here, and what a whole training will take."""
 
-import copy
 import math
-import time
 from typing import NamedTuple
 
-import torch
-
-from resnet_lesson.data.splits import check_batch_size
-from resnet_lesson.training.arrangement import PLAIN, arranged, step
+from resnet_lesson.training.arrangement import PLAIN, stepper
 from resnet_lesson.training.device import pick_device
-from resnet_lesson.words import duration
+from resnet_lesson.words import duration, whole
 
 
 def step_seconds(model, split, *, batch_size=128, size=None, repeats=2, device="auto",
                  arrangement=PLAIN):
     """Return the wall time of one training step in seconds: forward, backward, update.
 
-    A copy of the model is trained, so that the model itself stays as it is. The first step, which
-    is slower, is not counted; the fastest of ``repeats`` is. Other arguments as in ``fit``.
-
-    Raises:
-        ValueError: ``batch_size`` is no whole number above 0.
+    A copy of the model is trained. The first step, which is slower, is not counted; the fastest of
+    ``repeats`` is. Other arguments, and what is refused, as in ``fit``.
     """
-    check_batch_size(batch_size)
-    device = pick_device(device)
-    model = copy.deepcopy(model).to(device, memory_format=arrangement.memory_format).train()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    X = split.pixels(slice(batch_size), size).to(device, memory_format=arrangement.memory_format)
-    y = split.labels[:batch_size].to(device)
-    seconds = []
-    with arranged(model, arrangement):
-        for _ in range(1 + max(repeats, 1)):
-            start = time.perf_counter()
-            _, loss = step(model, optimizer, X, y, arrangement)
-            loss.item()  # waits until a GPU is done
-            seconds.append(time.perf_counter() - start)
-    return min(seconds[1:])
+    batch_size, device = whole(batch_size, "batch_size"), pick_device(device)
+    X, y = split.pixels(slice(batch_size), size), split.labels[:batch_size]
+    _, take = stepper(model, X.to(device), y.to(device), arrangement, len(split.classes))
+    take()
+    return min(take()[0] for _ in range(max(repeats, 1)))
 
 
 def estimate(model, split, *, epochs, batch_size=128, **options):

@@ -10,19 +10,12 @@ from resnet_lesson.networks.blocks import BasicBlock
 
 
 class Recipe(NamedTuple):
-    """A network and how to train it.
+    """A network and how to train it."""
 
-    Attributes:
-        title: what it is, in words.
-        build: returns the untrained network.
-        options: arguments of ``training.fit``, ``epochs`` among them.
-        views: of a test picture, over which a second record averages, see ``evaluation.predict``.
-    """
-
-    title: str
-    build: Callable
-    options: dict
-    views: int = 1
+    title: str       # what it is, in words
+    build: Callable  # returns the untrained network
+    options: dict    # arguments of ``fit``, epochs among them
+    views: int = 1   # of a test picture, over which a second record averages, as in ``predict``
 
 
 def book_network():
@@ -31,13 +24,10 @@ def book_network():
 
 
 def fast_network(widths=(16, 64, 128, 256)):
-    """Return a network for 28×28 pictures: four stages of one block, 16 to 256 channels.
+    """Return a network for 28×28 pictures: four stages of one block, with ``widths`` channels.
 
     Its stem keeps all pixels. The first stage, which sees all of them, is narrow, so that it does
     not cost most of the time; most parameters sit where pictures are small.
-
-    Args:
-        widths: channels of the four stages.
     """
     return resnet.ResNet(BasicBlock, [1] * 4, widths=widths, stem="small")
 
@@ -65,4 +55,7 @@ FAST_LONG = Recipe("the fast one, twenty epochs, pictures shifted and partly era
                    "of each test picture", fast_network,
                    _FAST | {"epochs": 20, "augment": Augment(shift=2, flip=True, erase=8)},
                    views=10)
+# After a change: delete its rows in results/recipes.csv and its folders in runs/recipes, and train
+# it anew with the lines for it under `results` in the Makefile; bring README's table of recipes up
+# to that file; publish notebook 07 anew, with `python -m resnet_lesson.tools.publish 07`.
 RECIPES = {"book": BOOK, "small": SMALL, "quick": QUICK, "fast": FAST, "fast-long": FAST_LONG}

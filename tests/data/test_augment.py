@@ -1,5 +1,6 @@
 """Augmentation: each change does what it says, to every picture on its own, from one seed."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,10 +15,6 @@ def changed(images, seed=0, **settings):
 def images():
     generator = torch.Generator().manual_seed(1)
     return torch.randint(1, 256, (200, 3, 9, 7), generator=generator, dtype=torch.uint8)
-
-
-def test_no_change_changes_nothing(images):
-    assert torch.equal(changed(images), images)
 
 
 def test_flip_mirrors_about_half_of_the_pictures_and_no_other(images):
@@ -49,6 +46,7 @@ def test_erase_zeroes_one_square_that_may_stick_out(images):
 
 
 def test_a_seed_fixes_everything_and_the_type_stays(images):
+    assert torch.equal(changed(images), images)
     settings = {"shift": 2, "flip": True, "erase": 2}
     first = changed(images, 5, **settings)
     assert first.dtype == torch.uint8 and first.shape == images.shape
@@ -56,8 +54,20 @@ def test_a_seed_fixes_everything_and_the_type_stays(images):
     assert not torch.equal(first, changed(images, 6, **settings))
 
 
-@pytest.mark.parametrize("settings", [{"shift": -1}, {"shift": 8}, {"erase": 1.5},
-                                      {"erase": True}, {"shift": None}])
-def test_impossible_changes_are_refused_in_words(settings):
-    with pytest.raises(ValueError, match="whole number of pixels from 0 to 7"):
-        Augment(**settings).check((9, 7))
+@pytest.mark.parametrize("settings", [{"shift": -1}, {"erase": 1.5}, {"erase": True},
+                                      {"shift": None}])
+def test_senseless_changes_are_refused_in_words(settings):
+    with pytest.raises(ValueError, match="(shift|erase) must be a whole number, at least 0"):
+        Augment(**settings)
+
+
+def test_changes_larger_than_the_pictures_are_refused_in_words():
+    Augment(shift=7, erase=7).check((9, 7))
+    for settings in ({"shift": 8}, {"erase": 8}):
+        with pytest.raises(ValueError, match="must be at most 7 pixels, .* got 8"):
+            Augment(**settings).check((9, 7))
+
+
+def test_numpys_numbers_are_kept_as_plain_ones():
+    augment = Augment(shift=np.int64(2), flip=np.bool_(True))
+    assert augment == Augment(2, True) and type(augment.shift) is int and augment.flip is True

@@ -1,9 +1,12 @@
 """The files of Fashion-MNIST: what is read is torchvision's, what is damaged is named."""
 
 import gzip
-import os
+import hashlib
 import shutil
-from pathlib import Path
+from functools import partial
+from http.server import SimpleHTTPRequestHandler as Handler
+from http.server import ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 import torch
@@ -12,97 +15,91 @@ from torchvision.datasets import FashionMNIST
 from resnet_lesson import data
 from resnet_lesson.data import idx
 
-FULL = idx.find_full()
-needs_full = pytest.mark.skipif(
-    FULL is None, reason="the full Fashion-MNIST is not on this machine; mini is tested instead")
+
+def md5(path):
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def files_in(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 @pytest.fixture
-def copy_of_full(tmp_path):
+def tiny(splits, tmp_path, monkeypatch):
+    """Write a few pictures as four files that count as the full set; return their folder."""
+    raw = idx.write_idx(splits, tmp_path / "tiny")
+    monkeypatch.setattr(idx, "CHECKSUMS", {name: md5(raw / name) for name in idx.CHECKSUMS})
+    return raw
+
+
+@pytest.fixture
+def mirror(tiny, tmp_path, monkeypatch):
+    """Let torchvision fetch the tiny set from a server on this machine; return its folder."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
     for name in idx.CHECKSUMS:
-        source = idx.file_in(FULL, name)
-        shutil.copy(source, tmp_path / source.name)
-    return tmp_path
+        (folder / f"{name}.gz").write_bytes(gzip.compress((tiny / name).read_bytes(), 1))
+    resources = [(f"{name}.gz", md5(folder / f"{name}.gz")) for name in idx.CHECKSUMS]
+    monkeypatch.setattr(FashionMNIST, "resources", resources)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder)) as server:
+        monkeypatch.setattr(FashionMNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield folder
+        server.shutdown()
 
 
-def damage(folder, name, change):
-    """Replace an IDX file by ``change`` of its unpacked bytes; return the new path."""
-    path = idx.file_in(folder, name)
-    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    path.unlink()
-    (folder / name).write_bytes(change(raw))
-    return folder / name
-
-
-@needs_full
-def test_full_pictures_equal_torchvisions(full, tmp_path):
-    raw = tmp_path / "FashionMNIST" / "raw"
-    raw.mkdir(parents=True)
-    for name in idx.CHECKSUMS:
-        path = idx.file_in(FULL, name)
-        raw_bytes = path.read_bytes()
-        (raw / name).write_bytes(gzip.decompress(raw_bytes) if path.suffix == ".gz" else raw_bytes)
-    theirs = FashionMNIST(tmp_path, train=False)
-    assert torch.equal(full.test.images[:, 0], theirs.data)
-    assert torch.equal(full.test.labels, theirs.targets)
-
-
-def test_written_idx_files_are_read_by_torchvision(mini, tmp_path):
-    idx.write_idx(mini, tmp_path)
-    for train, split in ((True, mini.train), (False, mini.test)):
+def test_written_files_are_read_by_torchvision(splits, tmp_path):
+    idx.write_idx(splits, tmp_path)
+    for train, split in ((True, splits.train), (False, splits.test)):
         theirs = FashionMNIST(tmp_path, train=train)
         assert torch.equal(split.images[:, 0], theirs.data)
         assert torch.equal(split.labels, theirs.targets)
 
 
-@needs_full
-def test_explicit_root_is_used_packed_or_not(copy_of_full):
-    splits = data.load_fashion_mnist(root=copy_of_full, quiet=True)
-    assert "full" in splits.train.source
-    damage(copy_of_full, "t10k-labels-idx1-ubyte", lambda raw: raw)
-    assert len(data.load_fashion_mnist(root=copy_of_full, quiet=True).test) == 10_000
+def test_files_are_found_under_a_root_packed_or_not(tiny, splits):
+    for root in (tiny.parents[1], tiny):
+        found = data.load_fashion_mnist(root=root, quiet=True)
+        assert found.test.source == "Fashion-MNIST full"
+        assert torch.equal(found.test.images, splits.test.images)
+        assert torch.equal(found.test.labels, splits.test.labels)
+        for path in tiny.glob("*ubyte"):   # for the second round
+            (tiny / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 1))
+            path.unlink()
 
 
-@needs_full
 @pytest.mark.parametrize(("change", "words"), [
     (lambda raw: raw[:-1], "damaged"),
     (lambda raw: raw[:1000] + bytes([raw[1000] ^ 1]) + raw[1001:], "damaged"),
     (lambda raw: b"", "damaged"),
 ], ids=["truncated", "one bit altered", "empty"])
-def test_a_damaged_file_is_named_with_a_remedy_and_left_alone(copy_of_full, change, words):
-    path = damage(copy_of_full, "t10k-images-idx3-ubyte", change)
-    before = path.read_bytes()
-    with pytest.raises(ValueError, match=words) as error:
-        data.load_fashion_mnist(root=copy_of_full)
-    assert str(path) in str(error.value) and "mini" in str(error.value)
+def test_a_damaged_file_is_named_with_a_remedy_and_left_alone(tiny, change, words):
+    path = tiny / "t10k-images-idx3-ubyte"
+    before = change(path.read_bytes())
+    path.write_bytes(before)
+    with pytest.raises(ValueError, match=f"{path}.*{words}.*mini"):
+        data.load_fashion_mnist(root=tiny)
     assert path.read_bytes() == before
 
 
-@needs_full
-def test_swapped_files_are_recognised(copy_of_full):
-    path = copy_of_full / "train-labels-idx1-ubyte.gz"
-    idx.file_in(copy_of_full, "train-labels-idx1-ubyte").unlink()
-    shutil.copy(idx.file_in(copy_of_full, "t10k-labels-idx1-ubyte"),
-                path if path.suffix == idx.file_in(
-                    copy_of_full, "t10k-labels-idx1-ubyte").suffix else path.with_suffix(""))
+def test_swapped_files_are_recognised(tiny):
+    shutil.copy(tiny / "t10k-labels-idx1-ubyte", tiny / "train-labels-idx1-ubyte")
     with pytest.raises(ValueError, match="it is t10k-labels-idx1-ubyte under a wrong name"):
-        data.load_fashion_mnist(root=copy_of_full)
+        data.load_fashion_mnist(root=tiny)
 
 
-def test_a_broken_archive_is_named(tmp_path):
-    (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(b"abc" * 99)[:-20])
+def test_an_archive_cut_short_or_with_any_byte_altered_is_refused_in_words(tmp_path):
+    path = tmp_path / "t10k-labels-idx1-ubyte.gz"
+    packed = gzip.compress(bytes(range(64)))
+    path.write_bytes(packed[:-20])
     with pytest.raises(ValueError, match="cannot be read.*download=True"):
-        idx.read_idx(tmp_path, "t10k-labels-idx1-ubyte")
-
-
-def test_an_archive_with_any_byte_altered_is_refused_in_words(tmp_path):
-    packed = gzip.compress(bytes(range(256)) * 4)
+        idx.read_idx(tmp_path, path.stem)
     for position in range(len(packed)):
         changed = bytearray(packed)
         changed[position] ^= 0xFF
-        (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(changed)
+        path.write_bytes(changed)
         with pytest.raises(ValueError, match="cannot be read|is not Fashion-MNIST"):
-            idx.read_idx(tmp_path, "t10k-labels-idx1-ubyte")
+            idx.read_idx(tmp_path, path.stem)
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -112,63 +109,34 @@ def test_a_missing_file_is_named(tmp_path):
 
 @pytest.mark.parametrize("source", ["full", "auto"])
 def test_a_wrong_root_says_where_it_looked(tmp_path, source):
-    with pytest.raises(FileNotFoundError, match="FashionMNIST/raw") as error:
+    with pytest.raises(FileNotFoundError, match="elsewhere.*FashionMNIST/raw.*mini"):
         data.load_fashion_mnist(source, root=tmp_path / "elsewhere")
-    assert "elsewhere" in str(error.value) and "mini" in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unwritable_folder_is_refused_before_anything_is_fetched(tmp_path):
+def test_an_unwritable_folder_is_refused_before_anything_is_fetched(tmp_path, monkeypatch):
+    monkeypatch.setattr(FashionMNIST, "download", lambda self: pytest.fail("fetched"))
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(RuntimeError, match="cannot write to .*file.*mini"):
+    with pytest.raises(RuntimeError, match="into .*file failed .*another folder.*mini"):
         data.load_fashion_mnist("full", root=tmp_path / "file", download=True)
     assert (tmp_path / "file").read_text() == "not a folder"
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0,
-                    reason="the administrator can write everywhere")
-def test_a_read_only_folder_is_refused(tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(RuntimeError, match="cannot write to"):
-        data.load_fashion_mnist("full", root=tmp_path, download=True)
+def test_a_download_puts_four_files_where_they_are_found_and_nothing_else(mirror, tmp_path, splits):
+    root = tmp_path / "new"
+    found = data.load_fashion_mnist("full", root=root, download=True, quiet=True)
+    assert torch.equal(found.test.images, splits.test.images)
+    assert sorted(path.name for path in files_in(root)) == sorted(idx.CHECKSUMS)
+    shutil.rmtree(mirror)  # what is there is not fetched again
+    data.load_fashion_mnist("full", root=root, download=True, quiet=True)
 
 
-class Process:
-    """A download that never ends, or that failed at once."""
-
-    def __init__(self, returncode):
-        self.returncode = returncode
-
-    def poll(self):
-        return self.returncode
-
-    def kill(self):
-        pass
-
-    def wait(self):
-        pass
-
-
-@pytest.mark.parametrize(("returncode", "words"), [(None, "longer than 0"), (1, "failed")])
-def test_a_download_that_hangs_or_fails_leaves_nothing(tmp_path, monkeypatch, returncode, words):
-    monkeypatch.setattr(idx.subprocess, "Popen", lambda *args, **kwargs: Process(returncode))
-    with pytest.raises(RuntimeError, match=words + ".*mini"):
-        data.load_fashion_mnist("full", root=tmp_path / "new", download=True, timeout=0)
-    assert list((tmp_path / "new").iterdir()) == []
-
-
-@needs_full
-def test_a_download_is_checked_and_moved_into_place(tmp_path, monkeypatch):
-    def fetch(command, **kwargs):
-        raw = Path(command[-1]) / "FashionMNIST" / "raw"
-        raw.mkdir(parents=True)
-        for name in idx.CHECKSUMS:
-            path = idx.file_in(FULL, name)
-            raw_bytes = path.read_bytes()
-            (raw / name).write_bytes(
-                gzip.decompress(raw_bytes) if path.suffix == ".gz" else raw_bytes)
-        return Process(0)
-    monkeypatch.setattr(idx.subprocess, "Popen", fetch)
-    splits = data.load_fashion_mnist("full", root=tmp_path, download=True, quiet=True)
-    assert len(splits.train) == 55_000
-    assert [path.name for path in tmp_path.iterdir()] == ["FashionMNIST"]
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(),
+                                   lambda path: path.write_bytes(path.read_bytes()[:-8]),
+                                   lambda path: path.write_bytes(b"<html>log in first</html>")],
+                         ids=["missing", "cut short", "something else"])
+def test_a_download_that_fails_says_so_and_leaves_nothing(mirror, tmp_path, spoil):
+    spoil(mirror / "t10k-labels-idx1-ubyte.gz")  # the last of the four
+    with pytest.raises(RuntimeError, match="download of .* failed .*t10k-labels.*mini"):
+        data.load_fashion_mnist("full", root=tmp_path / "new", download=True)
+    assert files_in(tmp_path / "new") == []

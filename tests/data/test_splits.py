@@ -2,13 +2,13 @@
 
 import socket
 
+import numpy as np
 import pytest
 import torch
 
 from resnet_lesson import data
 from resnet_lesson.data import idx, make_mini, splits
 from resnet_lesson.data.augment import Augment
-from tests.data.test_idx import FULL, needs_full
 
 
 def test_mini_is_balanced_and_of_the_promised_size(mini):
@@ -26,7 +26,6 @@ def test_mini_fits_in_three_megabytes_with_its_licence():
     assert "make_mini" in (splits.MINI / "LICENSE").read_text(encoding="utf-8")
 
 
-@needs_full
 def test_mini_is_what_its_command_makes_of_the_full_set(mini, full):
     for part, whole in zip(mini, full, strict=True):
         chosen = make_mini.choose(whole.labels, make_mini.PER_CLASS[whole.name])
@@ -35,9 +34,8 @@ def test_mini_is_what_its_command_makes_of_the_full_set(mini, full):
         assert torch.equal(part.labels, whole.labels[chosen])
 
 
-@needs_full
 def test_full_splits_hold_the_original_files_without_overlap(full):
-    labels = idx.read_idx(FULL, "train-labels-idx1-ubyte").long()
+    labels = idx.read_idx(idx.find_full(), "train-labels-idx1-ubyte").long()
     train, validation = splits.split_indices(labels)
     assert [len(split) for split in full] == [55_000, 5_000, 10_000]
     assert sorted(torch.cat([train, validation]).tolist()) == list(range(60_000))
@@ -45,21 +43,12 @@ def test_full_splits_hold_the_original_files_without_overlap(full):
     assert torch.equal(full.train.labels, labels[train])
 
 
-def test_auto_takes_mini_where_nothing_is_found(monkeypatch, tmp_path, capsys):
+def test_auto_takes_mini_where_nothing_is_found_without_the_network(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(socket.socket, "connect", lambda *args: pytest.fail("connected"))
     monkeypatch.setattr(idx, "SYSTEM_FOLDERS", ())
     monkeypatch.setattr(idx, "project_data", lambda: tmp_path / "nothing")
-    splits = data.load_fashion_mnist()
-    assert "mini" in splits.train.source
+    assert "mini" in data.load_fashion_mnist().train.source
     assert capsys.readouterr().out.count("\n") == 1
-
-
-def test_default_never_opens_a_connection(monkeypatch):
-    def refuse(*args, **kwargs):
-        raise AssertionError("a connection was opened")
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(idx.subprocess, "Popen", refuse)
-    data.load_fashion_mnist(quiet=True)
-    data.load_fashion_mnist("mini", quiet=True)
 
 
 @pytest.mark.parametrize(("images", "labels", "words"), [
@@ -76,39 +65,39 @@ def test_a_split_refuses_what_does_not_fit(images, labels, words):
         data.Split(images, labels)
 
 
-@pytest.mark.parametrize("batch_size", [0, -1, 2.5, "many"])
-def test_batches_refuse_a_senseless_size(mini, batch_size):
-    with pytest.raises(ValueError, match="batch_size"):
-        next(mini.test.batches(batch_size))
-    with pytest.raises(ValueError, match="size must be"):
-        mini.test.pixels([0], size=-3)
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda split: next(split.batches(2.5)), "batch_size must be a whole number above 0, got 2.5"),
+    (lambda split: split.pixels([0], size=-3), "size must be a whole number above 0, got -3"),
+    (lambda split: next(split.batches(8, augment=Augment(flip=True))), "augment needs a generator"),
+    (lambda split: data.load_fashion_mnist("maxi"), "mini.*'maxi'"),
+])
+def test_what_makes_no_sense_is_refused_in_words(mini, call, words):
+    with pytest.raises(ValueError, match=words):
+        call(mini.test)
 
 
-def test_unknown_source_is_refused():
-    with pytest.raises(ValueError, match="mini.*'maxi'"):
-        data.load_fashion_mnist("maxi")
+def test_a_seed_fixes_the_order_of_the_pictures_and_their_labels_go_with_them(mini):
+    few = mini.test.take(slice(70))
+    for seed in (3, 4):
+        order = torch.randperm(70, generator=torch.Generator().manual_seed(seed))
+        batches = list(few.batches(np.int64(32), generator=torch.Generator().manual_seed(seed)))
+        assert [len(y) for _, y in batches] == [32, 32, 6]
+        assert torch.equal(torch.cat([X for X, _ in batches]), few.pixels(order))
+        assert torch.equal(torch.cat([y for _, y in batches]), few.labels[order])
 
 
-def test_batches_cover_every_picture_once_in_an_order_fixed_by_the_seed(mini):
-    split = mini.test
-    orders = []
-    for seed in (3, 3, 4):
-        generator = torch.Generator().manual_seed(seed)
-        batches = list(split.batches(300, generator=generator))
-        assert [len(y) for _, y in batches] == [300, 300, 300, 100]
-        orders.append(torch.cat([X for X, _ in batches]))
-    assert torch.equal(orders[0], orders[1]) and not torch.equal(orders[0], orders[2])
-    assert torch.equal(orders[0].sum(dim=(1, 2, 3)).sort().values,
-                       split.pixels(slice(None)).sum(dim=(1, 2, 3)).sort().values)
+@pytest.mark.parametrize("seed", [3, 2 ** 64 - 1])
+def test_what_happens_to_a_picture_does_not_depend_on_skipped_batches(mini, seed):
+    def batches(skip, augment=None):
+        order = torch.Generator().manual_seed(seed)
+        return list(mini.validation.batches(300, None, order, skip, augment))
 
-
-def test_skipped_batches_are_those_at_the_start(mini):
-    def batches(skip):
-        generator = torch.Generator().manual_seed(1)
-        return [y for _, y in mini.test.batches(128, generator=generator, skip=skip)]
-    whole, rest = batches(0), batches(3)
-    assert len(rest) == len(whole) - 3
-    assert all(torch.equal(a, b) for a, b in zip(whole[3:], rest, strict=True))
+    augment = Augment(shift=2, flip=True)
+    whole, rest, plain = batches(0, augment), batches(2, augment), batches(0)
+    assert [len(whole), len(rest)] == [4, 2]
+    for (a, b), (c, d) in zip(whole[2:], rest, strict=True):
+        assert torch.equal(a, c) and torch.equal(b, d)
+    assert torch.equal(plain[0][1], whole[0][1]) and not torch.equal(plain[0][0], whole[0][0])
 
 
 def test_pixels_scale_and_resize_as_the_book_does(mini):
@@ -132,19 +121,6 @@ def test_digits_are_scikit_learns_cut_by_position():
     assert splits.train.pixels(slice(3), 32).shape == (3, 1, 32, 32)
 
 
-def test_what_happens_to_a_picture_does_not_depend_on_skipped_batches(mini):
-    augment = Augment(shift=2, flip=True)
-
-    def batches(skip):
-        order = torch.Generator().manual_seed(3)
-        return list(mini.validation.batches(300, None, order, skip=skip, augment=augment))
-    for (a, b), (c, d) in zip(batches(0)[2:], batches(2), strict=True):
-        assert torch.equal(a, c) and torch.equal(b, d)
-    plain = list(mini.validation.batches(300, None, torch.Generator().manual_seed(3)))
-    assert torch.equal(plain[0][1], batches(0)[0][1])
-    assert not torch.equal(plain[0][0], batches(0)[0][0])
-
-
 @pytest.mark.parametrize("size", [5, 14, 32, 96])
 def test_resizing_by_matrices_is_torchs(size):
     torch.manual_seed(size)
@@ -153,16 +129,3 @@ def test_resizing_by_matrices_is_torchs(size):
     theirs = torch.nn.functional.interpolate(images.float() / 255, size=(size, size),
                                              mode="bilinear", antialias=True)
     torch.testing.assert_close(split.pixels(slice(None), size), theirs)
-
-
-def test_augmenting_without_a_seed_is_refused_in_words(mini):
-    with pytest.raises(ValueError, match="augment needs a generator"):
-        next(mini.train.batches(8, augment=Augment(flip=True)))
-
-
-def test_shuffled_pictures_keep_their_labels(mini):
-    few = mini.train.take(slice(70))
-    order = torch.randperm(70, generator=torch.Generator().manual_seed(3))
-    batches = list(few.batches(32, generator=torch.Generator().manual_seed(3)))
-    assert torch.equal(torch.cat([X for X, _ in batches]), few.pixels(order))
-    assert torch.equal(torch.cat([y for _, y in batches]), few.labels[order])

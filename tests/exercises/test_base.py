@@ -1,34 +1,16 @@
-import inspect
+"""The mechanism of exercises: what a check compares, what it says, what ``solution()`` prints."""
 
+import numpy as np
 import pytest
 import torch
 
-from resnet_lesson.exercises import Exercise, Verdict
-from resnet_lesson.exercises.base import NOT_SOLVED, unsolved
+from resnet_lesson.exercises import Exercise, Mistake, Verdict
+from resnet_lesson.exercises.base import is_number, same, shown, unsolved
 
 
 def double(x):
     """Return twice x."""
     return 2 * x
-
-
-def judge(answer):
-    x = torch.randn(3)
-    given = answer(x)
-    if unsolved(given):
-        return NOT_SOLVED
-    return None if torch.equal(given, 2 * x) else "Expected 2x; think of doubling."
-
-
-@pytest.fixture
-def exercise():
-    return Exercise(judge, double, ("Think.", "Double it."), "So 0 stays 0.")
-
-
-def test_a_right_answer_gets_the_remark(exercise):
-    verdict = exercise.check(double)
-    assert verdict and isinstance(verdict, Verdict)
-    assert repr(verdict) == "✓ Right. So 0 stays 0."
 
 
 def stub(x):
@@ -40,21 +22,63 @@ def raises(x):
     return y.nonsense
 
 
+@pytest.fixture
+def exercise():
+    return Exercise(
+        solve=double, cases=lambda draw: [(torch.randn(3),), (torch.randn(2),)],
+        mistakes=(Mistake(lambda x: x, "Once is not twice."), Mistake(lambda x: x**2, "Squared."),
+                  Mistake(lambda x: -2 * x, "The sign.")),
+        hints=("Think.", "Double it."), remark="So 0 stays 0.", idea="Think of doubling.")
+
+
+def test_a_right_answer_gets_the_remark(exercise):
+    verdict = exercise.check(double)
+    assert verdict and isinstance(verdict, Verdict) and verdict.mistake is None
+    assert repr(verdict) == "✓ Right. So 0 stays 0."
+
+
 @pytest.mark.parametrize("answer, words", [
-    (..., "Not solved yet"),
-    (None, "Not solved yet"),
-    (stub, "Not solved yet"),
-    (lambda x: x, "Expected 2x; think of doubling."),
-    (lambda: 0, "raised TypeError"),
+    (..., "Not solved yet"), (None, "Not solved yet"), (stub, "Not solved yet"),
+    (lambda x: x + 1e-3, "Think of doubling."), (lambda: 0, "raised TypeError"),
     (raises, "raised AttributeError in line 3 of raises"),
-    (3, "raised TypeError: 'int' object is not callable."),
-    (int, "raised"),
-    (torch.nn.Linear, "raised"),
-])
+    (3, "raised TypeError: 'int' object is not callable."), (int, "raised"),
+    (torch.nn.Linear, "raised"), (lambda x: x.mul_(2), "changes what it is given"),
+    (lambda x: "text", "got 'text'.")])
 def test_wrong_answers_never_raise_and_say_what_is_wrong(exercise, answer, words):
     verdict = exercise.check(answer)
     assert not verdict and not verdict.right
     assert words in verdict.words and repr(verdict).startswith("✗ ")
+
+
+def test_the_mistake_that_fits_every_case_speaks():
+    # in the first case both give 4; only the second tells them apart
+    exercise = Exercise(solve=lambda x: x + 1, cases=lambda draw: [(2,), (3,)], hints=("h",),
+                        remark="r", mistakes=(Mistake(lambda x: 2 * x, "doubled"),
+                                              Mistake(lambda x: x * x, "squared"),
+                                              Mistake(lambda x: 4, "constant")))
+    for number, (wrong, words) in enumerate([(lambda x: x + x, "doubled"),
+                                             (lambda x: x**2, "squared"), (lambda x: 4, "const")]):
+        verdict = exercise.check(wrong)
+        assert words in verdict.words and verdict.mistake == number
+
+
+def test_cases_come_from_the_seed_and_from_nothing_else(exercise):
+    asked = []
+
+    def answer(x):
+        asked.append(x)
+        return 2 * x
+
+    for seed in (3, 3, 4):
+        torch.rand(1)
+        exercise.check(answer, seed)
+    assert torch.equal(asked[0], asked[2]) and not torch.equal(asked[0], asked[4])
+
+
+def test_what_an_answer_draws_is_drawn_by_the_solution_too():
+    exercise = Exercise(solve=lambda x: x + torch.rand(2), cases=lambda draw: [(1.0,)],
+                        mistakes=(), hints=("h",), remark="r")
+    assert exercise.check(lambda x: torch.rand(2) + x)
 
 
 def test_long_words_are_wrapped():
@@ -62,28 +86,11 @@ def test_long_words_are_wrapped():
     assert len(lines) > 3 and max(map(len, lines)) <= 96
 
 
-def test_checks_repeat_and_leave_the_readers_random_numbers_alone():
-    seen = []
-    exercise = Exercise(lambda answer: seen.append(torch.rand(1).item()), double, ("h",), "r")
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
-    first = torch.rand(1)
-    exercise.check(double)
-    exercise.check(double)
-    assert torch.equal(torch.cat([first, torch.rand(2)]), expected)
-    assert seen[0] == seen[1]
-
-
-def test_hints_come_one_by_one_and_start_again(exercise, capsys):
-    for expected in ("Hint 1 of 2: Think.", "Hint 2 of 2: Double it.", "Hint 1 of 2: Think."):
-        exercise.hint()
-        assert capsys.readouterr().out.strip() == expected
-
-
-def test_solution_is_the_source_that_runs(exercise, capsys):
-    exercise.solution()
-    assert capsys.readouterr().out.strip() == inspect.getsource(double).strip()
+def test_solution_is_the_source_with_the_imports_that_it_needs(capsys):
+    from resnet_lesson.exercises.batch_norm import BATCHES
+    BATCHES.solution()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "import math" and lines[3].startswith("def batches_needed(")
 
 
 def test_an_exercise_says_how_it_is_used(exercise):
@@ -92,3 +99,30 @@ def test_an_exercise_says_how_it_is_used(exercise):
 
 def test_unsolved_means_nothing_was_given_back():
     assert unsolved(1, None) and unsolved(...) and not unsolved(0, False, "")
+
+
+@pytest.mark.parametrize(("one", "other"), [
+    (1, 1.0), (np.int64(2), 2), (torch.tensor(0.5), 0.5), (0.3, np.float32(0.3)),
+    ((1, 2), [1, torch.tensor(2)]), (np.array([1.0, 2]), torch.tensor([1.0, 2])),
+    ([1.0, 2], torch.tensor([1.0, 2])), ({"a": 1}, {"a": np.float64(1)}), ({"a"}, {"a"})])
+def test_equal_numbers_of_every_type_are_the_same(one, other):
+    assert same(one, other) and same(other, one)
+
+
+@pytest.mark.parametrize(("one", "other"), [
+    (1, 2), (1, "1"), ((1, 2), (1, 2, 3)), (torch.zeros(2), torch.zeros(3)), ({"a": 1}, {"b": 1}),
+    (torch.zeros(2), "text"), ([], torch.zeros(1)), (None, 0), ({"a"}, {"b"}), (3, [3, 4])])
+def test_what_differs_is_not_the_same(one, other):
+    assert not same(one, other) and not same(other, one)
+
+
+def test_numbers_are_told_from_what_is_none():
+    assert all(map(is_number, (1, 2.5, np.float32(1), torch.tensor(3), np.array(2))))
+    assert not any(map(is_number, (True, np.True_, "1", None, torch.zeros(1), torch.tensor(True))))
+
+
+@pytest.mark.parametrize(("value", "words"), [
+    (0.123456, "0.1235"), (torch.zeros(2, 3), "a tensor of shape (2, 3)"),
+    (torch.tensor([1.0, 2.5]), "[1, 2.5]"), ((1, 0.5), "(1, 0.5)"), ("x" * 99, "'" + "x" * 59)])
+def test_values_are_shown_in_a_few_words(value, words):
+    assert shown(value) == words

@@ -1,9 +1,10 @@
 """Arithmetic of sizes against torch: what it computes, and what it refuses."""
 
-import functools
 import math
 import warnings
+from contextlib import suppress
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,18 +18,17 @@ from resnet_lesson.networks.convolution import (
     output_size,
     pads,
     pool_size,
-    span_size,
     transposed_size,
     unreached,
     windows,
 )
 
 # float64 throughout: float32 convolutions are compiled anew for each shape, which takes longer.
-torch_zeros = functools.partial(torch.zeros, dtype=torch.float64)
-torch_randn = functools.partial(torch.randn, dtype=torch.float64)
+torch_zeros = partial(torch.zeros, dtype=torch.float64)
+torch_randn = partial(torch.randn, dtype=torch.float64)
 
-many = settings(max_examples=2000, derandomize=True, deadline=None)
-some = settings(max_examples=300, derandomize=True, deadline=None)
+many = settings(max_examples=600, derandomize=True, deadline=None)
+some = settings(max_examples=150, derandomize=True, deadline=None)
 
 # Zero and below are drawn on purpose: torch refuses them, and so must we.
 LAYER = {"size": st.integers(-1, 14), "kernel": st.integers(-1, 7), "stride": st.integers(-1, 5),
@@ -39,20 +39,15 @@ GOOD = {"size": st.integers(1, 14), "kernel": st.integers(1, 6), "stride": st.in
 
 def answer(function, *arguments):
     """Return what a function of ours returns, or None where it refuses."""
-    try:
+    with suppress(ValueError):
         return function(*arguments)
-    except ValueError:
-        return None
 
 
 def torch_answer(function):
     """Return the last axis of what torch returns, or None where it refuses."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), suppress(RuntimeError, ValueError):
         warnings.simplefilter("ignore")
-        try:
-            return function().shape[-1]
-        except (RuntimeError, ValueError):
-            return None
+        return function().shape[-1]
 
 
 def torch_conv(size, kernel, stride, padding, dilation):
@@ -76,13 +71,8 @@ def test_sizes_and_refusals_are_those_of_conv2d_and_unfold_and_max_pool2d(size, 
     columns = torch_answer(lambda: F.unfold(x, kernel, **window))
     assert answer(output_size, *layer) == (None if columns is None else math.isqrt(columns))
     assert answer(pool_size, *layer) == torch_answer(lambda: F.max_pool2d(x, kernel, **window))
-
-
-@some
-@given(size=st.integers(1, 14), kernel=st.integers(-1, 7), padding=st.integers(-1, 4))
-def test_pools_stride_is_the_kernel_size_unless_given(size, kernel, padding):
     assert answer(pool_size, size, kernel, None, padding) == torch_answer(
-        lambda: F.max_pool2d(torch_zeros(1, 1, size, size), kernel, padding=padding))
+        lambda: F.max_pool2d(x, kernel, padding=padding))  # the stride is the kernel size then
 
 
 @some
@@ -101,63 +91,44 @@ def test_transposed_size_is_conv_transpose2ds(size, kernel, stride, padding, dil
 @given(size=st.integers(1, 14), kernel=st.integers(1, 7), stride=st.integers(1, 3),
        dilation=st.integers(1, 3), word=st.sampled_from(["valid", "same"]))
 def test_words_for_padding_are_conv2ds(size, kernel, stride, dilation, word):
-    assert answer(output_size, size, kernel, stride, word, dilation) == torch_conv(
-        size, kernel, stride, word, dilation)
-
-
-@some
-@given(size=st.integers(1, 12), kernel=st.integers(1, 6), dilation=st.integers(1, 3))
-def test_same_padding_puts_the_extra_cell_where_torch_does(size, kernel, dilation):
-    x, weight = torch_randn(1, 1, 1, size), torch_randn(1, 1, 1, kernel)
+    layer = size, kernel, stride, word, dilation
+    assert answer(output_size, *layer) == torch_conv(*layer)
+    assume(answer(output_size, *layer) is not None)
+    x, weight = torch_randn(1, 1, size), torch_randn(1, 1, kernel)
+    padded = F.pad(x, pads(word, kernel, stride, dilation))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        same = F.conv2d(x, weight, padding="same", dilation=dilation)
-    ours = F.conv2d(F.pad(x, pads("same", kernel, dilation=dilation)), weight, dilation=dilation)
-    torch.testing.assert_close(ours, same)
-    assert output_size(size, kernel, 1, "same", dilation) == size
+        torch.testing.assert_close(F.conv1d(padded, weight, stride=stride, dilation=dilation),
+                                   F.conv1d(x, weight, None, stride, word, dilation))
 
 
 @some
 @given(size=st.integers(1, 12), kernel=st.integers(1, 6), dilation=st.integers(1, 3))
 def test_full_padding_is_what_the_gradient_of_a_convolution_uses(size, kernel, dilation):
-    before, after = pads("full", kernel, dilation=dilation)
-    x, weight = torch_randn(1, 1, size, size), torch_randn(1, 1, kernel, kernel)
-    full = F.conv2d(F.pad(x, (before, after) * 2), weight.flip(2, 3), dilation=dilation)
-    torch.testing.assert_close(full, F.conv_transpose2d(x, weight, dilation=dilation))
+    x, weight = torch_randn(1, 1, size), torch_randn(1, 1, kernel)
+    full = F.conv1d(F.pad(x, pads("full", kernel, dilation=dilation)), weight.flip(2),
+                    dilation=dilation)
+    torch.testing.assert_close(full, F.conv_transpose1d(x, weight, dilation=dilation))
     assert set(coverage(size, kernel, 1, "full", dilation)) == {kernel}
 
 
-def probe(size, kernel, stride, padding, dilation):
-    """Return the matrix (windows, cells) of what each output of a torch convolution reads."""
-    x = torch.eye(size, dtype=torch.float64).unsqueeze(1)  # one-hot inputs
-    y = F.conv1d(x, torch.ones(1, 1, kernel, dtype=torch.float64), stride=stride,
-                 padding=padding, dilation=dilation)
-    return y.squeeze(1).T
-
-
 @some
-@given(**GOOD)
-def test_windows_coverage_and_unreached_cells_are_what_a_probe_finds(size, kernel, stride,
-                                                                     padding, dilation):
-    layer = size, kernel, stride, padding, dilation
-    assume(answer(output_size, *layer) is not None)
-    reads = probe(*layer)
+@given(**GOOD, after=st.integers(0, 6))
+def test_windows_coverage_and_unreached_cells_are_what_a_probe_finds(size, kernel, stride, padding,
+                                                                     dilation, after):
+    layer = size, kernel, stride, (padding, after), dilation
+    one_hot = F.pad(torch.eye(size, dtype=torch.float64).unsqueeze(1), (padding, after))
+    weight = torch.ones(1, 1, kernel, dtype=torch.float64)
+    count = torch_answer(lambda: F.conv1d(one_hot, weight, None, stride, 0, dilation))
+    assert answer(output_size, *layer) == count
+    assume(count is not None)
+    reads = F.conv1d(one_hot, weight, None, stride, 0, dilation).squeeze(1).T  # (windows, cells)
     ours = [[position for position in window if 0 <= position < size]
             for window in windows(*layer)]
     assert ours == [row.nonzero().flatten().tolist() for row in reads]
     assert all(len(window) == kernel for window in windows(*layer))
     assert coverage(*layer) == reads.sum(0).int().tolist()
     assert unreached(*layer) == (reads.sum(0) == 0).nonzero().flatten().tolist()
-
-
-@some
-@given(**GOOD, after=st.integers(0, 6))
-def test_a_pair_of_paddings_is_f_pads(size, kernel, stride, padding, dilation, after):
-    x = torch_zeros(1, 1, size, size)
-    ours = answer(output_size, size, kernel, stride, (padding, after), dilation)
-    assert ours == torch_answer(lambda: F.conv2d(
-        F.pad(x, (padding, after, padding, after)), torch_zeros(1, 1, kernel, kernel),
-        stride=stride, dilation=dilation))
 
 
 def test_broken_formulas_are_caught_by_the_same_settings():
@@ -179,50 +150,16 @@ def test_broken_formulas_are_caught_by_the_same_settings():
 
 
 GOOD_LAYER = {"input_size": 8, "kernel_size": 3, "stride": 2, "padding": 1, "dilation": 1}
-SHORT_NONSENSE = [1.5, 2.0, True, False, None, "3", "", -1, float("nan"), float("inf"), 3j, (3,),
-                  [1, 2, 3], {}, b"1", np.float64(2), np.bool_(True), Fraction(4, 2), 2**63]
-HUGE_NONSENSE = {"2 ** 500": 2**500, "-(10 ** 5000)": -10**5000, "a long text": "3" * 10**6,
-                 "a long list": [3] * 10**6, "an object": object()}
-
-
-@pytest.mark.parametrize("function", [output_size, coverage, pool_size])
-@pytest.mark.parametrize("name", GOOD_LAYER)
-@pytest.mark.parametrize("value", SHORT_NONSENSE, ids=repr)
-def test_nonsense_is_refused_by_name_and_value(function, name, value):
-    if name == "stride" and value is None and function is pool_size:
-        assert function(**{**GOOD_LAYER, name: value}) == 3  # None there means: the kernel size
-        return
-    with pytest.raises(ValueError, match=name) as refusal:
-        function(**{**GOOD_LAYER, name: value})
-    assert repr(value) in str(refusal.value)
+NONSENSE = [2.0, True, None, "3", -1, float("nan"), (3,), {}, np.float64(2), np.bool_(True)]
 
 
 @pytest.mark.parametrize("name", GOOD_LAYER)
-@pytest.mark.parametrize("value", HUGE_NONSENSE.values(), ids=HUGE_NONSENSE)
-def test_nonsense_of_any_length_is_refused_in_one_short_sentence(name, value):
-    with pytest.raises(ValueError, match=name) as refusal:
-        output_size(**{**GOOD_LAYER, name: value})
-    assert len(str(refusal.value)) < 250 and "\n" not in str(refusal.value)
-
-
-@some
-@given(**LAYER)
-def test_every_refusal_names_a_setting_and_its_value(size, kernel, stride, padding, dilation):
-    layer = {"input_size": size, "kernel_size": kernel, "stride": stride, "padding": padding,
-             "dilation": dilation}
-    for function in (output_size, pool_size):
-        try:
-            function(**layer)
-        except ValueError as error:
-            assert any(name in str(error) and str(value) in str(error)
-                       for name, value in layer.items()), str(error)
-
-
-@pytest.mark.parametrize("name", ["input_size", "kernel_size", "stride", "dilation"])
-@pytest.mark.parametrize("value", [0, -3])
-def test_what_is_below_one_is_refused_with_its_value(name, value):
-    with pytest.raises(ValueError, match=f"{name} must be 1 or more, got {value}$"):
-        output_size(**{**GOOD_LAYER, name: value})
+@pytest.mark.parametrize("value", NONSENSE, ids=repr)
+def test_nonsense_is_refused_by_name_and_value(name, value):
+    for function in (output_size, coverage):
+        with pytest.raises(ValueError, match=name) as refusal:
+            function(**{**GOOD_LAYER, name: value})
+        assert repr(value) in str(refusal.value)
 
 
 @pytest.mark.parametrize("call, words", [
@@ -230,18 +167,13 @@ def test_what_is_below_one_is_refused_with_its_value(name, value):
     (lambda: output_size(5, 3, 1, 0, 4), "kernel_size 3 at dilation 4 spans 9"),
     (lambda: output_size(5, 3, 2, "same"), 'padding "same" with stride 2 is refused'),
     (lambda: output_size(5, 3, 1, "reflect"), "got 'reflect'"),
-    (lambda: output_size(5, 3, 1, (1, -2)), "padding must be 0 or more, got -2"),
+    (lambda: output_size(5, 3, 1, (1, -2)), "padding must be a whole number, at least 0, got -2"),
     (lambda: output_size(5, 3, 1, (1, 1, 1)), r"pair means .* got \(1, 1, 1\)"),
     (lambda: output_size((5, 5), 3), r"input_size must be one whole number, got \(5, 5\)"),
-    (lambda: output_size(5, 3, padding=2**62), "padded input would have 92233720368547758"),
-    (lambda: output_size(5, 2**62, dilation=3), "would span 13835058055282163"),
     (lambda: pool_size(8, 3, padding=2), "padding 2 is more than half of kernel_size 3"),
     (lambda: transposed_size(5, 3, 2, output_padding=2), "output_padding 2 must be smaller"),
     (lambda: transposed_size(1, 1, padding=1), "padding 1 takes away all .* would be -1"),
-    (lambda: transposed_size(2**62, 3, 4), "output would have 18446744073709551"),
-    (lambda: windows(10**9, 3), "windows would list 2999999994 positions"),
-    (lambda: coverage(10**8, 1, 10**6), "coverage would list 100000000 cells"),
-    (lambda: span_size(3, 0), "dilation must be 1 or more, got 0"),
+    (lambda: output_size(5, 3, stride=0), "stride must be a whole number above 0, got 0$"),
 ])
 def test_refusals_name_the_offending_value(call, words):
     with pytest.raises(ValueError, match=words):
@@ -252,9 +184,5 @@ def test_whole_numbers_of_other_libraries_are_taken():
     layer = np.int64(224), np.int32(7), torch.tensor(2), np.uint8(3)
     size = output_size(*layer)
     assert size == 112 and type(size) is int
-    assert windows(np.int64(8), np.int8(3), np.int8(2)) == windows(8, 3, 2)
-
-
-def test_large_sizes_are_exact():
-    n = 2**60 + 1
-    assert output_size(n, 3, 2, 1) == (n - 1) // 2 + 1
+    assert windows(np.int64(200), np.int8(3), np.int8(2)) == windows(200, 3, 2)
+    assert coverage(torch.tensor(8), 3) == coverage(8, 3)

@@ -2,23 +2,49 @@
 
 from collections import namedtuple
 
+import pytest
+import torch
+
 from resnet_lesson.data import idx
 from resnet_lesson.tools import machine
+from resnet_lesson.training.arrangement import PLAIN, Timing
+
+Usage = namedtuple("Usage", "total used free")
 
 
-def test_a_machine_with_room_and_sound_data_is_ready(monkeypatch):
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: usage(9e9, 0, 9e9))
+@pytest.fixture(autouse=True)
+def small_and_roomy(monkeypatch):
+    """Let no test read the full set, time bfloat16 or depend on this machine's disk."""
     monkeypatch.setattr(idx, "candidates", lambda root: ())
+    monkeypatch.setattr(machine, "bfloat16", lambda device: "as fast")
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: Usage(9e9, 0, 9e9))
+
+
+def test_a_machine_with_room_is_ready_and_the_mini_set_will_do():
     report = machine.check()
     assert report.ready, report.problems
-    assert repr(report).endswith("Ready.")
+    assert repr(report).endswith("Ready.") and "mini Fashion-MNIST" in repr(report)
     assert set(machine.PACKAGES) <= {what for what, _ in report.rows}
 
 
-def test_bfloat16_is_measured():
-    speed, difference = machine.bfloat16(repeats=2)
-    assert speed > 0 and 0 < difference < 0.05
+@pytest.mark.parametrize(("seconds", "why_not", "words"), [
+    (0.21, "", "1.9 times as fast as float32 in a step of one residual block, values differ by 2"),
+    (13.0, "", "0.031 times as fast"),
+    (0.1, "logits differ by 80%", "not used: logits differ by 80%"),
+])
+def test_bfloat16_in_words(monkeypatch, seconds, why_not, words):
+    monkeypatch.undo()
+    monkeypatch.setattr(machine, "probe", lambda *a, **k: [
+        Timing(PLAIN, 0.4, 0.0, 1.0, ""), Timing(PLAIN, seconds, 0.02, 1.0, why_not)])
+    assert machine.bfloat16(torch.device("cpu")).startswith(words)
+
+
+def test_bfloat16_is_really_measured_and_draws_no_random_number(monkeypatch):
+    monkeypatch.undo()
+    before = torch.get_rng_state()
+    said = machine.bfloat16(torch.device("cpu"))
+    assert "times as fast" in said or "not used: " in said
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_missing_package_is_named_with_a_remedy(monkeypatch):
@@ -29,8 +55,7 @@ def test_a_missing_package_is_named_with_a_remedy(monkeypatch):
 
 
 def test_a_full_disk_is_named(monkeypatch):
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: usage(1, 1, 1000))
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: Usage(1, 1, 1000))
     assert "make room" in repr(machine.check())
 
 
@@ -40,8 +65,3 @@ def test_damaged_data_is_named_and_not_raised(monkeypatch, tmp_path):
     monkeypatch.setattr(idx, "candidates", lambda root: (tmp_path,))
     report = machine.check()
     assert not report.ready and "is not Fashion-MNIST's" in repr(report)
-
-
-def test_without_the_full_set_mini_is_reported(monkeypatch):
-    monkeypatch.setattr(idx, "candidates", lambda root: ())
-    assert "mini Fashion-MNIST" in repr(machine.check())

@@ -4,14 +4,12 @@ import pytest
 import torch
 from IPython import display
 
-from resnet_lesson import data
 from resnet_lesson.networks import resnet
 from resnet_lesson.training import book
 
 
-@pytest.fixture(scope="module")
-def part():
-    mini = data.load_fashion_mnist("mini", quiet=True)
+@pytest.fixture
+def part(mini):
     return mini._replace(train=mini.train.take(slice(80)), test=mini.test.take(slice(40)))
 
 
@@ -57,9 +55,9 @@ def test_too_few_steps_for_the_books_loop_are_refused_in_words(part):
 
 
 def test_the_loader_leaves_no_files_and_restores_the_worker_count(part, tmp_path, monkeypatch):
-    monkeypatch.setattr(book.tempfile, "mkdtemp", lambda prefix: str(tmp_path / "made"))
+    monkeypatch.setattr(book.tempfile, "tempdir", str(tmp_path))
     d2l = book.load()
     before = d2l.get_dataloader_workers
-    with book.loaders(part, batch_size=16, workers=0):
-        assert (tmp_path / "made").exists()
-    assert not (tmp_path / "made").exists() and d2l.get_dataloader_workers is before
+    with book.loaders(part, batch_size=16, workers=0) as (train_iter, _):
+        assert list(tmp_path.iterdir()) and train_iter.num_workers == 0
+    assert not list(tmp_path.iterdir()) and d2l.get_dataloader_workers is before

@@ -1,18 +1,11 @@
 """History: it names what it lacks, and comes back from its file as it was."""
 
 import pytest
-import torch
 
-from resnet_lesson.networks import resnet
 from resnet_lesson.training.history import History
 
 
-def network(seed=0):
-    torch.manual_seed(seed)
-    return resnet.small_resnet(8, widths=(4, 8, 8), stem="small/2")
-
-
-def test_an_unfinished_first_epoch_has_no_best():
+def test_an_unfinished_first_epoch_has_no_best(network):
     history = History({})
     with pytest.raises(ValueError, match="no epoch has finished"):
         history.best  # noqa: B018

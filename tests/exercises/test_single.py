@@ -1,0 +1,112 @@
+"""What single exercises say besides their mistakes: answers of a wrong kind, half answers."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from resnet_lesson.exercises import (
+    batch_norm,
+    convolution_sizes,
+    gradient_sum,
+    residual_block,
+    residual_idea,
+    resnet18,
+    start_here,
+    train_fashion_mnist,
+    with_and_without,
+)
+from resnet_lesson.networks import blocks
+
+
+class PresentBook(nn.Module):
+    def __init__(self, num_channels, use_1x1conv=False, strides=1):
+        super().__init__()
+
+
+class OnlyLayers(residual_block.Residual):
+    def forward(self, X):
+        ...
+
+
+class TooManyChannels(residual_block.Residual):
+    def __init__(self, input_channels, num_channels, use_1x1conv=False, strides=1):
+        super().__init__(input_channels, num_channels, use_1x1conv, strides)
+        self.conv2 = nn.Conv2d(input_channels, num_channels, 3, padding=1)
+
+
+def test_an_answer_of_the_wrong_kind_is_told_what_was_expected():
+    size, identity = convolution_sizes.SIZE, residual_idea.IDENTITY
+    for exercise, answer, words in [
+        (start_here.SHARE_RIGHT, lambda a, b: a == b, "Expected one number, got a tensor of shape"),
+        (residual_idea.COEFFICIENTS, lambda a, b, c: (a, b), "Expected three numbers"),
+        (identity, lambda n: torch.eye(n), "Expected two tensors, W1 and W2; got Tensor"),
+        (identity, lambda n: (torch.eye(n), torch.eye(n)), "side by side with dim=1"),
+        (gradient_sum.TWO_TERMS, lambda g, x, v: v, "Expected a pair (skip, branch)"),
+        (gradient_sum.TWO_TERMS, lambda g, x, v: (v, None), "one of the two terms"),
+        (gradient_sum.TWO_TERMS, lambda g, x, v: (v, v.sum()), "The branch term has the shape ()"),
+        (gradient_sum.LENGTH_SHARES, lambda depth, w: [1.0] * depth, "numbers for a depth of"),
+        (size, lambda *a: "5", "A size is a whole number, but you return str"),
+        (size, lambda *a: float(size.solve(*a)), "is the right number but a float"),
+        (convolution_sizes.SIMPLE_CNN, [(32, 32, 32)], "Expected a list of 7 shapes"),
+        (convolution_sizes.SIMPLE_CNN, [...] * 7, "The shape after conv 3×3, 32 kernels"),
+        (convolution_sizes.COUNTEREXAMPLE, (8, 3), "Expected three whole numbers"),
+        (convolution_sizes.COUNTEREXAMPLE, (8, ..., 2), "Not solved yet: replace every ..."),
+        (convolution_sizes.COUNTEREXAMPLE, (8, 3, 0), "must be whole numbers above 0"),
+        (convolution_sizes.SAME, lambda n, k, s: -1, "padding is a whole number of cells"),
+        (batch_norm.UPDATE, lambda m, v, x, p: m, "Expected two tensors"),
+        (batch_norm.UPDATE, lambda m, v, x, p: (x.mean(), v), "needs one number per channel"),
+        (batch_norm.BATCHES, lambda m, t: "44", "Expected a number of batches, got str"),
+        (batch_norm.FOLD, lambda conv, bn: conv.weight, "Expected outputs of shape"),
+        (batch_norm.FOLD, lambda conv, bn: bn, "Expected one nn.Conv2d, got BatchNorm2d"),
+        (batch_norm.FOLD, lambda conv, bn: nn.Conv2d(conv.in_channels, 5, 2), "Expected outputs"),
+        (residual_block.RESIDUAL, residual_block.Residual(3, 3), "Give the class itself"),
+        (residual_block.RESIDUAL, PresentBook, "later editions of the book"),
+        (residual_block.RESIDUAL, OnlyLayers, "Half solved: the layers are right"),
+        (residual_block.RESIDUAL, TooManyChannels, "everything after them sees num_channels"),
+        (residual_block.BOTTLENECK, lambda c: [c], "Expected a number of weights, got list"),
+        (resnet18.STAGE, lambda *a: nn.Linear(3, 3), "holds 0 blocks"),
+        (resnet18.PARAMETERS, lambda *a: "many", "Expected a number of parameters, got str"),
+        (with_and_without.CONFOUNDS, lambda p, r: "seed", "Expected a set of names, got str"),
+        (with_and_without.PAIRED_INTERVAL, lambda p, r: (0, 1), "Expected three numbers"),
+        (with_and_without.PAIRED_INTERVAL, lambda p, r: (0, 1, 2), "the mean of the differences"),
+    ]:
+        verdict = exercise.check(answer)
+        assert not verdict.right and words in verdict.words, (words, verdict)
+
+
+def test_the_solution_of_the_block_is_the_packages():
+    for (inputs, channels, project, strides), shape in residual_block.SETTINGS:
+        ours = blocks.Residual(inputs, channels, project, strides)
+        theirs = residual_block.Residual(inputs, channels, project, strides)
+        theirs.load_state_dict(ours.state_dict())
+        x = torch.randn(shape)
+        assert torch.equal(ours(x), theirs(x))
+
+
+def test_the_solution_of_the_step_is_torchs_own_sgd():
+    model, (X, y) = nn.Linear(3, 4), (torch.randn(5, 3), torch.randint(4, (5,)))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
+    before = [weight.detach().clone() for weight in model.parameters()]
+    loss = nn.CrossEntropyLoss()(model(X), y)
+    gradients = torch.autograd.grad(loss, list(model.parameters()))
+    assert train_fashion_mnist.train_step(model, optimizer, X, y) == pytest.approx(loss.item())
+    for weight, start, gradient in zip(model.parameters(), before, gradients, strict=True):
+        assert torch.allclose(weight, start - 0.3 * gradient)
+
+
+def test_the_solution_for_coefficients_is_numpys_difference_of_polynomials():
+    a, b, c = 3.5, -2.0, 0.25
+    left = np.polysub([a, b, c], [1, 0])
+    assert np.allclose(residual_idea.coefficients_of_g(a, b, c), left)
+
+
+def test_the_step_answers_in_factors_where_the_direction_is_right():
+    def halved(model, optimizer, X, y):
+        loss = nn.CrossEntropyLoss()(model(X), y) / 2
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return 2 * loss.item()
+
+    assert "0.5 times as long" in train_fashion_mnist.TRAIN_STEP.check(halved).words

@@ -1,0 +1,305 @@
+"""What holds for every figure of every notebook, those that are still to come included.
+
+What captions say of made-up data is pinned in ``captions.json``; ``pytest tests/figures --renew``
+writes it anew.
+"""
+
+import importlib
+import inspect
+import math
+import pkgutil
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.style
+import numpy as np
+import pytest
+import torch
+from matplotlib import colors
+from matplotlib.collections import Collection
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.text import Text
+from torch.nn.functional import one_hot
+
+from resnet_lesson import figures
+from resnet_lesson.data.splits import Split
+from resnet_lesson.experiments import gradients as experiment
+from resnet_lesson.experiments import table
+from resnet_lesson.figures import residual_block
+from resnet_lesson.inside.gradients import Profile, Share
+from resnet_lesson.networks import resnet
+from resnet_lesson.networks.blocks import BasicBlock, Bottleneck
+from resnet_lesson.networks.mutants import Finding
+from resnet_lesson.training.history import History
+
+CAPTIONS = Path(__file__).with_name("captions.json")
+MODULES = [importlib.import_module(f"resnet_lesson.figures.{found.name}")
+           for found in pkgutil.iter_modules(figures.__path__)]
+DRAWING = {f"{module.__name__.rpartition('.')[2]}.{name}": function
+           for module in MODULES
+           for name, function in inspect.getmembers(module, inspect.isfunction)
+           if function.__module__ == module.__name__ and not name.startswith("_")
+           and "new_figure(" in inspect.getsource(function)}
+RECORDED = {"gradient_sum.flow", "gradient_sum.two_ratios", "with_and_without.published",
+            "with_and_without.gaps", "with_and_without.norms"}  # drawn from results, not made up
+
+
+def history(*validation):
+    return History({}, [{"epoch": i, "train_loss": 2 / i, "train_accuracy": 0.1 * i,
+                         "validation_loss": 2 / i, "validation_accuracy": value}
+                        for i, value in enumerate(validation, 1)], [2.0] * 7)
+
+
+def costs(*numbers):
+    return [{"name": name, "parameters": parameters, "multiply_adds": work}
+            for name, (parameters, work) in zip("abc", numbers, strict=False)]
+
+
+def sizes(parameters):
+    return [{"depth": 18, "parameters": parameters, "published_parameters": 10,
+             "multiply_adds": 4e9, "published_multiply_adds": 4.04e9},
+            {"depth": 34, "parameters": 25, "published_parameters": 25, "multiply_adds": 8e9,
+             "published_multiply_adds": 8e9}]
+
+
+def survey(*marks):
+    return {name: [Finding(f"check {i}", mark == ".", "") for i, mark in enumerate(row)]
+            for name, row in zip(("none", "a", "b"), marks, strict=False)}
+
+
+@pytest.fixture(scope="module")
+def cases():
+    """Return, for each figure, lists of arguments that have different things to say."""
+    rng = np.random.default_rng(0)
+    noise = torch.from_numpy(rng.random((4, 6, 5, 5)))
+    square, ones = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]), np.ones((5, 5))
+    framed = np.pad(ones[1:4, 1:4], 1, constant_values=0.5)
+    losses = np.geomspace(1, 0.01, 60)[:, None] * rng.uniform(0.8, 1.2, (60, 4))
+    runs = {("y = x", depth, arm): losses * scale for depth in (2, 16)
+            for arm, scale in (("plain", 5), ("residual", 1))}
+    split = Split(torch.from_numpy(rng.integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)),
+                  torch.arange(20) % 10)
+    truth = one_hot(split.labels, 10)
+    terms, late = ([Share("1.0", share, 0.5), Share("1.1", 0.5, 0.5)] for share in (0.1, 0.8))
+    profile = Profile(("1.0", "1.1"), (0.3, 0.1), (1, 1), (1, 1), 2.3)
+    growing = profile._replace(gradients=(6, 0.1))
+    right = {"residual": {"1.0": 400, "1.1": 870, "2.0": 860},
+             "plain": {"1.0": 100, "1.1": 120, "2.0": None}}
+    nine = [f"layer1.{i}" for i in range(9)], [f"layer{1 + i // 3}.{i % 3}" for i in range(9)]
+    shares = [dict(zip(names, values, strict=True)) for names, values in (
+        (nine[0], range(9)), (nine[0], (3, 8, 1, 6, 0, 7, 2, 5, 4)),
+        (nine[1], (7, 1, 2, 8, 3, 4, 9, 5, 6)), (nine[1], (7, 4, 3, 8, 2, 6, 9, 1, 5)))]
+    fourfifths = torch.arange(1000) % 5 < 4
+    line = [("input", 96), ("conv1", 48), ("layer4", 3)]
+    rows, sweep = experiment.load(), table.read("sweep")
+    return {
+        "batch_norm.shared_statistics": [(noise, 1), (noise[:1, :1], 0)],
+        "batch_norm.forgotten_eval": [(0.81, {1: 0.19, 2: 0.5, 128: 0.79}, 0.23, 100),
+                                      (0.8, {7: 0.5}, 0.1, 50)],
+        "batch_norm.variance_growth": [([[1, 2, 4], [1, 3, 9], [1, 2, 123456]], [[1, 2, 3]] * 3),
+                                       ([[1, 123456]], [[1, 2]])],
+        "convolution_sizes.coverage_maps": [({"valid": square, "full": square * 0 + 5}, 2),
+                                            ({"alone": square}, 3)],
+        "convolution_sizes.borders": [(ones, {"zeros": framed, "kept": ones}),
+                                      (ones, {"other": ones * 0.75})],
+        "convolution_sizes.orders": [({"max": ([1, 2], [1, 2])},),
+                                     ({"average": ([1, 2, 3, 4], [1, 2, 3, 3])},)],
+        "convolution_sizes.walks": [({"96×96": line, "28×28": [(n, k // 3) for n, k in line]},),
+                                    ({"96×96": line},)],
+        "gradient_sum.path_lengths": [
+            ([math.comb(8, k) for k in range(9)], [0.3, 0.4, 0.2, 0.1, 0, 0, 0, 0, 0], "eight"),
+            ([1, 2, 1], [0.6, 0.3, 0.1], "two")],
+        "gradient_sum.terms": [(terms, late), (late, terms)],
+        "gradient_sum.profiles": [({"plain": (profile, growing), "residual": (growing, profile)},),
+                                  ({"residual": (profile, profile)},)],
+        "gradient_sum.flow": [(rows, ("plain", "residual", "pre-activation")), (rows,)],
+        "gradient_sum.two_ratios": [(rows, 64), (rows, 32)],
+        "gradient_sum.shattered": [
+            ({"smooth": np.arange(3.0), "rough": np.array([1.0, -1, 1])},
+             {"smooth": [[1, 0.9, 0.8], [1, 0.7, 0.6]], "rough": [[1, 0, 0], [1, end, 0]]}, [1, 2])
+            for end in (0.1, 0.5)],
+        "looking_inside.feature_maps": [(noise[0, :1], {"stem": noise[0] * (noise[0] > low)}, 3)
+                                        for low in (0, 0.5)],
+        "looking_inside.shares": [({"1.0": 0.5, "1.1": end, "2.0": 0.75},) for end in (0.2, 0.9)],
+        "looking_inside.effects": [({"residual": intact, "plain": 880}, right, 1000)
+                                   for intact in (900, 990)],
+        "looking_inside.several": [({"residual": {0: [900], 1: [800, 700, 850], 2: [300]},
+                                     "plain": {0: [880], 1: [100, 90, end], 2: [100]}}, 1000)
+                                   for end in (110, 95)],
+        "looking_inside.share_against_drop": [(shares[0], shares[0]), (shares[0], shares[1]),
+                                              (shares[2], shares[3])],
+        "looking_inside.reliability": [({"plain": (torch.full((1000,), sure), fourfifths)},)
+                                       for sure in (0.3, 0.8, 1.0)],
+        "residual_block.orders": [({"post": BasicBlock(4, 4)},),
+                                  ({"pre": BasicBlock(4, 4, preactivation=True)},)],
+        "residual_block.costs": [(costs((3000, 8e6), (1500, 2e6), (1000, 1e6)),),
+                                 (costs((3000, 8e6), (1500, 4e6)),)],
+        "residual_block.shortcuts": [({"net": resnet.ResNet(Bottleneck, depths, widths=(4, 8))},)
+                                     for depths in ([2, 1], [1, 1])],
+        "residual_idea.way_stations": [([5, 8, 4, 6], 2), ([1, 2.5], 0)],
+        "residual_idea.loss_curves": [(runs, {"y = x": {"one constant": 1.0}}),
+                                      ({key: value + 1 for key, value in runs.items()},)],
+        "residual_idea.starts": [({("small", "plain"): losses * scale}, {"a constant": 1.0})
+                                 for scale in (1, 2)],
+        "residual_idea.nested": [({"2 plain": [0.1, 0.2, 0.9], "24 residual": [end]}, 2, 24)
+                                 for end in (0.02, 0.3)],
+        "residual_idea.input_output": [({"relu": (x, x.clip(0)), "same": (x, x)},)
+                                       for x in (np.array([-2.0, -1, 0, 3]), np.arange(-3, 2))],
+        "resnet18.survey": [(survey("...", "..x", ".xx"),), (survey("x.", ".."),)],
+        "resnet18.first_differences": [
+            ({"right": {"stem": 0.0, "stage 1": 1e-15}, "wrong": {"stem": 1e-16, "stage 1": 0.3}},),
+            ({"shape": {"stem": math.inf, "stage 1": math.nan}},)],
+        "resnet18.family": [(sizes(10),), (sizes(11),)],
+        "train_fashion_mnist.examples": [(split, 1), (split.take(slice(3)), 1)],
+        "train_fashion_mnist.curves": [(history(0.3, 0.8, 0.7),), (history(),)],
+        "train_fashion_mnist.ladder": [([("a", 10.0), ("b", 15.0), ("c", 150.0), ("d", 168.0)],),
+                                       ([("a", 10.0)],)],
+        "train_fashion_mnist.optimism": [([0.90, 0.91, 0.92, 0.91], fresh) for fresh in (
+            [0.88, 0.89, 0.89, 0.89], [0.92, 0.88, 0.92, 0.89], [0.95, 0.95, 0.96, 0.95])],
+        "train_fashion_mnist.confusion": [(torch.tensor(counts), ("a", "b", "c")) for counts in (
+            [[8, 2, 0], [0, 9, 1], [5, 0, 5]], [[8, 0, 0], [0, 9, 3], [0, 0, 5]])],
+        "train_fashion_mnist.mistakes": [
+            (split, truth.roll(1, 1) * torch.linspace(1, 3, 20)[:, None]), (split, truth * 9.0)],
+        "train_fashion_mnist.per_class": [(torch.tensor(counts), ("a", "b", "c")) for counts in (
+            [[95, 5, 0], [0, 99, 1], [50, 0, 50]], [[9, 1, 0], [2, 8, 0], [1, 0, 9]],
+            [[8, 2, 0], [0, 0, 0], [1, 0, 9]])],
+        "with_and_without.resolution": [({"plain": 0.97, "residual": 0.955}, totals)
+                                        for totals in ((200, 10_000), (200,))],
+        "with_and_without.published": [(sweep,), ([row for row in sweep if row["seed"] < 2],)],
+        "with_and_without.live": [({("plain", 8): [0.3, 0.32], ("residual", 8): [0.2, end]},)
+                                  for end in (0.22, 0.3)],
+        "with_and_without.gaps": [(sweep,), ([],)],
+        "with_and_without.norms": [(sweep,), ([],)],
+    }
+
+
+def pixels(figure):
+    with figures.style():
+        figure.set_dpi(50)
+        figure.set_layout_engine("none")  # takes longer than the drawing itself
+        figure.canvas.draw()
+    return np.array(figure.canvas.buffer_rgba())
+
+
+@pytest.fixture(scope="module", params=DRAWING)
+def drawing(request, cases):
+    """Return a figure's name, its lists of arguments, it drawn with the first, and the pixels."""
+    arguments = cases[request.param]
+    figure = DRAWING[request.param](*arguments[0])
+    return request.param, arguments, figure, pixels(figure)
+
+
+def test_the_caption_is_made_from_the_data(drawing, pinned):
+    name, arguments, figure, _ = drawing
+    captions = [figure.caption, *(DRAWING[name](*others).caption for others in arguments[1:])]
+    assert len(set(captions)) == len(captions) > 1
+    assert all(caption.endswith(".") for caption in captions)
+    assert name in RECORDED or captions == pinned(CAPTIONS, name, captions)
+
+
+def test_every_word_has_at_least_12_points(drawing):
+    small = [text for text in drawing[2].findobj(Text)
+             if text.get_text().strip() and text.get_fontsize() < 12]
+    assert small == []
+
+
+TINTS = {color.upper() for color in (*residual_block.FILLS.values(), *residual_block.STAGES)}
+
+
+def strange(color):
+    """Tell whether a color is neither of the palette, nor grey, nor see-through, nor a tint."""
+    red, green, blue, alpha = colors.to_rgba(color)
+    return alpha > 0 and not red == green == blue and colors.to_hex(color).upper() not in (
+        {*figures.PALETTE, figures.YELLOW} | TINTS)
+
+
+def test_all_colors_are_of_the_palette(drawing):
+    figure = drawing[2]
+    found = [artist.get_color() for artist in figure.findobj(Line2D) + figure.findobj(Text)]
+    for artist in figure.findobj(Patch) + figure.findobj(Collection):
+        for color in (artist.get_facecolor(), artist.get_edgecolor()):
+            found += [color] if np.ndim(color) == 1 else list(color)
+    assert [color for color in found if strange(color)] == []
+
+
+def test_the_palette_is_that_of_okabe_and_ito_and_a_grey():
+    safe = {"#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"}
+    assert set(figures.PALETTE) - {figures.GREY} <= safe and figures.YELLOW in safe
+    assert set(figures.COLORS.values()) <= set(figures.PALETTE)
+
+
+def test_arms_and_lines_differ_in_color_dash_and_marker_each():
+    looks = [figures.arm_look(arm) for arm in ("plain", "residual", "pre-activation")]
+    for part in ("color", "linestyle", "marker"):
+        assert len({look[part] for look in looks}) == 3
+        assert len({figures.line_look(i)[part] for i in range(4)}) == 4
+
+
+@pytest.fixture
+def readers_settings():
+    with mpl.style.context(["dark_background", {
+            "axes.prop_cycle": mpl.cycler(color=["red", "lime"]), "font.size": 30,
+            "savefig.bbox": "tight", "savefig.facecolor": "black", "axes.spines.top": True,
+            "image.origin": "lower", "lines.marker": "x", "errorbar.capsize": 20,
+            "axes.titlelocation": "left", "hatch.linewidth": 9, "figure.dpi": 30}]):
+        yield
+
+
+@pytest.mark.usefixtures("readers_settings")
+def test_a_readers_settings_change_no_pixel(drawing):
+    name, arguments, _, expected = drawing
+    np.testing.assert_array_equal(pixels(DRAWING[name](*arguments[0])), expected)
+
+
+def test_a_readers_settings_change_no_stored_picture(request):
+    draw = DRAWING["residual_idea.way_stations"]
+    stored = figures.png(draw([5, 8], 0))
+    request.getfixturevalue("readers_settings")
+    assert figures.png(draw([5, 8], 0)) == stored
+
+
+def test_a_figure_is_shown_with_its_caption_below(capsys):
+    figure = DRAWING["residual_idea.way_stations"]([5, 8], 0)
+    figures.show(figure)
+    assert " ".join(capsys.readouterr().out.split()).endswith(figure.caption)
+
+
+SQUARE, RAGGED = np.ones((2, 2)), {"a": np.ones((2, 2)), "b": np.ones((3, 3))}
+
+
+@pytest.mark.parametrize(("name", "arguments", "words"), [
+    ("batch_norm.shared_statistics", (torch.zeros(2, 3, 4, 4), 3), "between 0 and 2, got 3"),
+    ("batch_norm.shared_statistics", (torch.zeros(2, 3, 4, 4), -1), "got -1"),
+    ("batch_norm.shared_statistics", (torch.zeros(3, 4, 4), 0), r"got \(3, 4, 4\)"),
+    ("batch_norm.forgotten_eval", (0.8, {}, 0.2, 100), "accuracies between 0 and 1"),
+    ("batch_norm.forgotten_eval", (80, {2: 0.5}, 0.2, 100), "accuracies between 0 and 1"),
+    ("batch_norm.variance_growth", ([], [[1, 2]]), "curves of one length"),
+    ("batch_norm.variance_growth", ([[1, 2]], [[1, 2, 3]]), "curves of one length"),
+    ("batch_norm.variance_growth", ([[1]], [[1]]), "of two values or more"),
+    ("convolution_sizes.coverage_maps", ({}, 3), "need one shape"),
+    ("convolution_sizes.coverage_maps", (RAGGED, 3), "need one shape"),
+    ("convolution_sizes.coverage_maps", ({"a": np.ones(3)}, 3), "need one shape"),
+    ("convolution_sizes.borders", (SQUARE, {}), "needs at least one output"),
+    ("convolution_sizes.borders", (SQUARE, RAGGED), "need one shape"),
+    ("convolution_sizes.orders", ({},), "needs at least one pair"),
+    ("convolution_sizes.orders", ({"a": ([1, 2], [1])},), "a: both orders need as many values"),
+    ("convolution_sizes.walks", ({},), "needs at least one line"),
+    ("convolution_sizes.walks", ({"a": [("input", 3)], "b": [("conv", 3)]},), "the same layers"),
+    ("gradient_sum.path_lengths", ([1, 1], [1.0], ""), "one length, got 2, 1"),
+    ("residual_block.orders", ({"wide": BasicBlock(4, 8)},), "this one projects"),
+    ("residual_block.costs", (costs((1, 1)),), "at least two blocks, got 1"),
+    ("residual_block.shortcuts", ({"plain": resnet.small_resnet(8, residual=False)},),
+     "plain has blocks without shortcuts"),
+    ("residual_idea.way_stations", ([3], 0), "at least two legs"),
+    ("residual_idea.way_stations", ([3, 0], 0), "above 0"),
+    ("residual_idea.way_stations", ([3, 4], 2), "one of the 2 stations, 0 to 1, got 2"),
+    ("residual_idea.way_stations", ([3, 4], -1), "silent must name"),
+    ("residual_idea.loss_curves", ({("y = x", 16, "residual"): SQUARE},),
+     "no plain run for y = x at depth 16"),
+    ("residual_idea.nested", ({}, 24, 2), "0 < small < large, got 24 and 2"),
+    ("residual_idea.input_output", ({"odd": (SQUARE, SQUARE[1:])},), "equal shapes"),
+])
+def test_what_makes_no_figure_is_refused_in_words(name, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        DRAWING[name](*arguments)
