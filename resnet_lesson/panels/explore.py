@@ -169,13 +169,11 @@ class Explore(FigurePanel):
         right.set_xticks(RATES, [f"{rate:g}" for rate in RATES])
         right.minorticks_off()
         figure.legend(loc="outside upper center", ncols=2)
-        # The layout is found once, with the widest tick labels, so that backgrounds can be kept.
+        # the widest tick labels: the layout is found once, so that backgrounds can be kept
         left.set_yticks([0.001], ["0.0000"])
         left.set_ylabel(" ")
         left.set_title("each arm at its best rate")
         right.set_title("56 layers")
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
         return [*self._bands.values(), *self._lines.values(), *self._dots.values(),
                 *self._rings.values(), self._here, left.title, right.title]
 
