@@ -2,4 +2,9 @@
 
 from resnet_lesson.exercises.base import Exercise, Mistake, Verdict
 
-__all__ = ["Exercise", "Mistake", "Verdict"]
+# the notebooks in their order: the module of each one's exercises, and its number
+SERIES = {name: f"{number:02}" for number, name in enumerate((
+    "start_here", "residual_idea", "gradient_sum", "convolution_sizes", "batch_norm",
+    "residual_block", "resnet18", "train_fashion_mnist", "with_and_without", "looking_inside",
+))} | {"python_corner": "A1"}
+__all__ = ["SERIES", "Exercise", "Mistake", "Verdict"]

@@ -136,7 +136,7 @@ class Exercise:
         from resnet_lesson.exercises import mine  # it knows all exercises, so it comes later
         verdict = self.judge(answer, seed)
         told = verdict.words if verdict.mistake is None else self.mistakes[verdict.mistake].words
-        reader.verdict(self.key, verdict.right, told[:60])
+        reader.verdict(self.key, verdict.right, textwrap.shorten(told, 60, placeholder=" …"))
         if verdict.right and self.part:
             verdict.words = f"{verdict.words} {mine.keep(self, answer)}".strip()
         return verdict

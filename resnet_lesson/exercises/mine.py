@@ -3,7 +3,6 @@
 import ast
 import importlib
 import inspect
-import pkgutil
 import sys
 import types
 
@@ -21,9 +20,9 @@ _loaded = {}  # path → (text, module): parts of one file are to know each othe
 
 
 def catalogue():
-    """Return every exercise by its key."""
-    modules = [importlib.import_module(f"{exercises.__name__}.{module.name}")
-               for module in pkgutil.iter_modules(exercises.__path__)]
+    """Return every exercise by its key, in the order of the series."""
+    modules = [importlib.import_module(f"{exercises.__name__}.{name}")
+               for name in exercises.SERIES]
     return {value.key: value for module in modules for value in vars(module).values()
             if isinstance(value, Exercise)}
 

@@ -1,7 +1,7 @@
 """*What you have built*: exercises solved, parts kept, predictions and how they came out."""
 
 from resnet_lesson import reader
-from resnet_lesson.exercises import mine
+from resnet_lesson.exercises import SERIES, mine
 from resnet_lesson.words import listed
 
 NOBODY = ("Nothing is recorded here. In a copy of your own, which `resnet-lesson lab` makes, this "
@@ -35,7 +35,8 @@ class Built:
             return NOBODY
         solved, rows = reader.summary()["solved"], {}
         for key in mine.catalogue():
-            name = key.partition(".")[0].replace("_", " ")
+            name = key.partition(".")[0]
+            name = f"{SERIES.get(name, '')} {name.replace('_', ' ')}".strip()
             rows[name] = rows.get(name, "") + ("● " if key in solved else "○ ")
         table = "".join(f"\n| {name} | {marks}|" for name, marks in rows.items())
         return (f"**What you have built.** {self.caption}\n\n"

@@ -1,4 +1,4 @@
-"""The command ``resnet-lesson``: ``lab``, ``key``, ``progress``, ``class`` and ``check``."""
+"""The command ``resnet-lesson``, which a reader and an instructor type."""
 
 import argparse
 import os
@@ -34,14 +34,17 @@ def key(out):
     from resnet_lesson.tools import key
 
     out.write_text(key.page(), encoding="utf-8")
-    print(f"The key is in {out}; open it in a browser.")
+    print(f"The key is in {out.resolve()}; open it in a browser.")
 
 
 def progress(folder, as_csv):
     """Print what the record of a working copy says."""
     from resnet_lesson.tools import progress
 
-    print((progress.as_csv if as_csv else progress.as_text)(reader.read(folder)).rstrip("\n"))
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder; name the one that holds your copy")
+    text = (progress.as_csv if as_csv else progress.as_text)(reader.read(folder))
+    print(text.rstrip("\n") or f"Nothing is recorded in {folder.resolve()} yet.")
 
 
 def class_(folder):
@@ -63,7 +66,8 @@ def check():
 def parser():
     """Return the parser of the command line."""
     here = Path("." if Path(reader.MARKER).is_file() else "my-lesson")
-    whole = argparse.ArgumentParser(prog="resnet-lesson", description=__doc__)
+    whole = argparse.ArgumentParser(prog="resnet-lesson", description=(
+        "Residual networks in notebooks. To begin: resnet-lesson lab"))
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name, run, words):

@@ -65,6 +65,8 @@ def update(folder, fresh=()):
         if old != new:
             path.write_bytes(new)
             renewed.append(source.stem)
+        elif source.name.startswith((*fresh, "/")):
+            said.append(f"{source.name} is the lesson's already, so nothing had to be renewed.")
         copied[source.name] = _digest(new)
     reader.write(folder / reader.MARKER, json.dumps(
         {"version": resnet_lesson.__version__, "notebooks": copied}, indent=1) + "\n")

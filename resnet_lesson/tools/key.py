@@ -13,7 +13,9 @@ from resnet_lesson.tools import copies
 LEVELS = {1: "easy", 2: "medium", 3: "hard"}
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>resnet-lesson: the instructor's key</title>
-<style>body {{font: 17px/1.5 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em}}
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>body {{font: 17px/1.5 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em;
+overflow-wrap: anywhere}}
 pre {{background: #f4f4f4; padding: .6em; overflow-x: auto; font-size: 15px}}</style></head>
 <body><h1>The instructor's key</h1><p>{count} exercises, about {minutes:g} minutes.</p>
 {body}</body></html>

@@ -29,13 +29,13 @@ def as_csv(record):
 
 
 def as_text(record):
-    """Return a record as people read it."""
+    """Return a record as people read it; of an empty one, nothing."""
     lines = [f"{row['exercise']:<36}{row['solved'] or 'not yet':<18}{row['checks']:>3} checks"
              for row in rows(record) if row["checks"]]
     lines += [f"{name:<36}{entry['status']}" for name, entry in record["parts"].items()]
     lines += [f"{question} You said: {guess['choice']}. Measured: {guess['outcome'] or 'not yet'}."
               for question, guess in record["predictions"].items()]
-    return "\n".join(lines) or "Nothing is recorded here yet."
+    return "\n".join(lines)
 
 
 def read_rows(path):
@@ -55,8 +55,10 @@ def joined(folder):
     """Return, for a folder of readers' files, how each exercise went, and what was left out.
 
     Raises:
-        ValueError: there is no file of a reader.
+        ValueError: there is no such folder, or no file of a reader in it.
     """
+    if not Path(folder).expanduser().is_dir():
+        raise ValueError(f"{folder} is no folder; name the one with your readers' files")
     files = {path: read_rows(path) for path in sorted(Path(folder).expanduser().rglob("*"))
              if path.suffix in (".csv", ".json") and not path.name.startswith(".")}
     if not any(files.values()):

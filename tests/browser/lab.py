@@ -82,7 +82,7 @@ def chromium(width=1280, height=1000):
 
 def open_notebook(page, address, name):
     """Open a notebook and wait until it is shown and its kernel is idle."""
-    base, token = address.split("/lab?")
+    base, token = address.split("/lab")[0], address.split("?")[1]
     page.goto(f"{base}/lab/tree/{name}?{token}&reset")
     page.wait_for_selector(".jp-Notebook .jp-Cell")
     page.wait_for_selector(".jp-StatusBar-Widget :text('| Idle')")

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from resnet_lesson import exercises
-from resnet_lesson.exercises import Exercise
+from resnet_lesson.exercises import Exercise, mine
 from resnet_lesson.exercises.base import same
+from resnet_lesson.tools import copies
 
 MODULES = [importlib.import_module(f"{exercises.__name__}.{module.name}")
            for module in pkgutil.iter_modules(exercises.__path__)
@@ -32,6 +33,14 @@ def test_every_module_has_exercises_and_each_is_found_by_its_name():
     assert {key.partition(".")[0] for key in EXERCISES} == {
         module.__name__.rpartition(".")[2] for module in MODULES}
     assert all(key.partition(".")[2].isupper() for key in EXERCISES)
+
+
+def test_the_catalogue_holds_them_all_in_the_order_of_the_notebooks():
+    notebooks = sorted(path.stem for path in copies.shipped().glob("*.ipynb"))
+    assert [f"{number}_{name}" for name, number in exercises.SERIES.items()] == notebooks
+    assert mine.catalogue() == EXERCISES
+    numbers = [exercises.SERIES[key.partition(".")[0]] for key in mine.catalogue()]
+    assert numbers == sorted(numbers)
 
 
 def test_the_solution_is_right_and_earns_the_remark(exercise):

@@ -28,7 +28,7 @@ def test_the_record_is_shown_as_it_is_now(four_exercises, capsys):
     assert repr(panel) == (
         "Exercises solved: 1 of 4. Parts of your network in my_resnet.py: Residual. "
         "Predictions: 3 made, 2 of them measured, 1 held.")
-    assert "| batch norm | ○ ○ |\n| sizes | ● ○ |" in panel._repr_markdown_()
+    assert "| 04 batch norm | ○ ○ |\n| sizes | ● ○ |" in panel._repr_markdown_()
     built.line()
     assert capsys.readouterr().out == f"{panel}\n"
 

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
@@ -111,7 +112,8 @@ def test_a_fresh_one_keeps_the_old_beside_it(lesson, capsys):
         assert f"yours is {name} now" in capsys.readouterr().out
         assert path.with_name(name).read_text(encoding="utf-8") == name
         assert path.read_bytes() == copies.stripped(lesson / path.name)
-    cli.main(["lab", "--no-lab", "--fresh", "03"])   # it is as new already
+    cli.main(["lab", "--no-lab", "--fresh", "03"])
+    assert "03_sizes.ipynb is the lesson's already" in capsys.readouterr().out
     assert not path.with_name("03_sizes.old3.ipynb").exists()
 
 
@@ -131,6 +133,9 @@ def test_without_a_marker_no_file_is_overwritten(lesson, marker):
     (["lab", "--no-lab", "lesson/notebooks/03_sizes.ipynb"], "Name another place"),
     (["key", "--out", "nowhere/key.html"], "Name another place"),
     (["class", "."], "holds no file of a reader; collect there"),
+    (["class", "nowhere"], "nowhere is no folder"),
+    (["progress"], "my-lesson is no folder; name the one that holds your copy"),
+    (["progress", "--csv", "lesson/notebooks/03_sizes.ipynb"], "is no folder"),
 ])
 def test_what_cannot_be_done_is_said_in_a_sentence(arguments, words):
     with pytest.raises(SystemExit, match=re.escape(words)) as end:
@@ -190,12 +195,14 @@ def test_progress_says_what_the_record_holds(class_of_three, capsys):
     said = capsys.readouterr().out
     assert re.search(r"sizes.ONE +20\d\d-.* 2 checks", said) and "TWO" not in said
     assert "Which? You said: a. Measured: b." in said
-    cli.main(["progress", "nowhere"])
-    assert "Nothing is recorded" in capsys.readouterr().out
+    cli.main(["progress", "../ben"])
+    ben = (Path.cwd() / "../ben").resolve()
+    assert capsys.readouterr().out == f"Nothing is recorded in {ben} yet.\n"
 
 
 def test_the_key_is_one_page_with_everything_on_it(tmp_path, capsys):
     cli.main(["key", "--out", "key.html"])
+    assert str(tmp_path / "key.html") in capsys.readouterr().out
     page = (tmp_path / "key.html").read_text(encoding="utf-8")
     for words in ("return x &lt; 2", "Stop &amp; think.", "return x &lt; 3  # &lt;b&gt;",
                   "Look at &lt;.", "So it is.", "4 minutes, medium; becomes less of", "2.5 minutes",
