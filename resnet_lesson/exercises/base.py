@@ -13,6 +13,7 @@ import random
 import sys
 import textwrap
 import traceback
+import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -20,14 +21,14 @@ import numpy as np
 import torch
 
 from resnet_lesson import reader
-from resnet_lesson.exercises.guard import guarded
+from resnet_lesson.exercises.guard import guarded, told
 from resnet_lesson.exercises.source import imports, source
 
 NOT_SOLVED = "Not solved yet: the function still returns nothing. Replace the ... in its body."
 EMPTY = "Not solved yet: replace the ... by your answer."
 UNTOUCHED = ("Your answer changes what it is given: += and names that end in _ write into the "
              "caller's tensor. Compute a new one.")
-WIDTH = 96
+WIDTH, LENGTH = 96, 1000
 
 
 class Verdict:
@@ -37,7 +38,9 @@ class Verdict:
     """
 
     def __init__(self, right, words, mistake=None):
-        self.right, self.words, self.mistake = right, words, mistake
+        words = " ".join(line.strip() for line in words.splitlines())[:LENGTH]
+        self.words = words.encode(errors="backslashreplace").decode()
+        self.right, self.mistake = right, mistake
 
     def __bool__(self):
         """Return whether the answer was right."""
@@ -114,6 +117,8 @@ class Exercise:
     untouched: str = UNTOUCHED
     part: str = ""
     _told: int = field(default=0, repr=False)
+    _slips: dict = field(default_factory=dict, repr=False)   # what the mistakes give, by case
+    _seed: int = None
 
     def __post_init__(self):
         """Take the usual ways to compare and to say what differs, where none are given."""
@@ -135,8 +140,8 @@ class Exercise:
         """
         from resnet_lesson.exercises import mine  # it knows all exercises, so it comes later
         verdict = self.judge(answer, seed)
-        told = verdict.words if verdict.mistake is None else self.mistakes[verdict.mistake].words
-        reader.verdict(self.key, verdict.right, textwrap.shorten(told, 60, placeholder=" …"))
+        words = verdict.words if verdict.mistake is None else self.mistakes[verdict.mistake].words
+        reader.verdict(self.key, verdict.right, textwrap.shorten(words, 60, placeholder=" …"))
         if verdict.right and self.part:
             verdict.words = f"{verdict.words} {mine.keep(self, answer)}".strip()
         return verdict
@@ -146,13 +151,14 @@ class Exercise:
         if answer is ... or answer is None:
             return Verdict(False, EMPTY)
         outcome = guarded(lambda: self._judge(answer, seed))
+        if outcome.trouble or outcome.error is not None:   # they may have run in a spoiled world
+            self._slips.clear()
         if outcome.trouble:
             return Verdict(False, outcome.trouble)
         if outcome.error is not None:
             error = outcome.error
-            told = str(error).strip().split("\n")[0].rstrip(".")
             return Verdict(False, f"Your answer raised {type(error).__name__}"
-                                  f"{_line(error, answer)}: {told}. "
+                                  f"{_line(error, answer)}: {told(error)}. "
                                   "Try it on a small input in a cell of its own first.")
         return outcome.value
 
@@ -160,9 +166,12 @@ class Exercise:
         complaint = self.look(answer)
         if complaint:
             return Verdict(False, complaint)
+        if seed != self._seed:
+            self._slips.clear()
+            self._seed = seed
         seeded(seed)
         cases = list(self.cases(random.Random(seed)))
-        for case in cases:
+        for place, case in enumerate(cases):
             asked = copy.deepcopy(case)
             given = _run(self.run, answer, asked)
             if unsolved(given):
@@ -172,7 +181,7 @@ class Exercise:
                 return Verdict(False, complaint)
             expected = self.expected(case)
             if not self.same(given, expected):
-                return self._diagnose(answer, cases, case, expected, given)
+                return self._diagnose(answer, cases, place, expected, given)
             if not self.changes and not same(asked, case):
                 return Verdict(False, self.untouched)
         return Verdict(True, f"Right. {self.remark}")
@@ -183,16 +192,17 @@ class Exercise:
             return self.oracle(*copy.deepcopy(case))
         return _run(self.run, self.solve, copy.deepcopy(case))
 
-    def _diagnose(self, answer, cases, case, expected, given):
+    def _diagnose(self, answer, cases, place, expected, given):
         """Return the verdict on a wrong result: which mistake gives the same?"""
-        fits = [number for number, mistake in enumerate(self.mistakes)
-                if self._gives(mistake.wrong, case, given)]
-        for other in cases[:8]:   # of several, those that fit in the other cases too
+        case = cases[place]
+        fits = [number for number in range(len(self.mistakes))
+                if self._gives(number, cases, place, given)]
+        for other in range(len(cases[:8])):   # of several, those that fit in the other cases too
             if len(fits) < 2:
                 break
-            theirs = self._result(answer, other)
+            theirs = given if other == place else self._result(answer, cases[other])
             fits = [number for number in fits
-                    if self._gives(self.mistakes[number].wrong, other, theirs)] or fits
+                    if self._gives(number, cases, other, theirs)] or fits
         words = self.idea
         if fits:
             words = self.mistakes[fits[0]].words
@@ -201,8 +211,11 @@ class Exercise:
         where = self.where(case, expected, given)
         return Verdict(False, f"{where} {words}".strip(), fits[0] if fits else None)
 
-    def _gives(self, wrong, case, given):
-        found = self._result(wrong, case)
+    def _gives(self, number, cases, place, given):
+        """Return whether a mistake gives that result in a case; for one seed it runs once."""
+        if (number, place) not in self._slips:
+            self._slips[number, place] = self._result(self.mistakes[number].wrong, cases[place])
+        found = self._slips[number, place]
         return not isinstance(found, Exception) and self.same(given, found)
 
     def _result(self, answer, case):
@@ -249,7 +262,7 @@ def _run(run, answer, case):
 
 def _line(error, answer):
     """Return in which line of the reader's function an error arose, in words, if known."""
-    code = getattr(answer, "__code__", None)
+    code = answer.__code__ if type(answer) is types.FunctionType else None
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
              if code and (frame.filename, frame.name) == (code.co_filename, code.co_name)]
     return f" in line {lines[-1] - code.co_firstlineno + 1} of {code.co_name}" if lines else ""

@@ -9,6 +9,7 @@ no signal, so it works on Windows too. Where a call into the system blocks, a si
 import _thread
 import contextlib
 import ctypes
+import gc
 import io
 import os
 import random
@@ -47,12 +48,16 @@ SETTINGS = (
     ("Python's recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
     ("the working folder", os.getcwd, os.chdir),
 )
-# The same for what is put back without a word: random numbers and filters of warnings.
+# The same for what is put back without a word: random numbers, warnings, signals and the like.
 QUIETLY = (
     (random.getstate, random.setstate),
     (np.random.get_state, np.random.set_state),
     (torch.get_rng_state, torch.set_rng_state),
     (lambda: list(warnings.filters), lambda value: setattr(warnings, "filters", value)),
+    (lambda: warnings.showwarning, lambda value: setattr(warnings, "showwarning", value)),
+    (gc.isenabled, lambda value: gc.enable() if value else gc.disable()),
+    (gc.get_threshold, lambda value: gc.set_threshold(*value)),
+    (sys.getswitchinterval, sys.setswitchinterval),
 )
 
 
@@ -81,12 +86,14 @@ def guarded(call, seconds=None, memory=None):
     seconds, memory = seconds or SECONDS, memory or MEMORY
     before = [read() for _, read, _ in SETTINGS]
     quietly = [read() for read, _ in QUIETLY]
-    watch, shown = _Watch(seconds, memory), _Shown()
+    watch, shown, process = _Watch(seconds, memory), _Shown(), os.getpid()
     try:
         with _limited(memory), _no_way_out(), contextlib.redirect_stdout(shown), \
                 contextlib.redirect_stderr(shown):
             outcome = watch.run(call)
     finally:
+        if os.getpid() != process:   # a copy made by os.fork: it must not go on as the kernel
+            os._exit(0)
         changed = [name for (name, read, put), value in zip(SETTINGS, before, strict=True)
                    if _put_back(read, put, value)]
         for (_, put), value in zip(QUIETLY, quietly, strict=True):
@@ -96,6 +103,14 @@ def guarded(call, seconds=None, memory=None):
         return outcome
     return Outcome(trouble=f"Your answer changes {changed[0]}, and with it all that runs later. It "
                            "was put back; leave that line out.")
+
+
+def told(error):
+    """Return the first line of what an error says, or "" where it cannot even say that."""
+    try:
+        return str(error).strip().split("\n")[0].rstrip(".")[:300]
+    except Exception:   # it may be the reader's own
+        return ""
 
 
 def _put_back(read, put, value):
@@ -143,7 +158,7 @@ class _Watch:
     def _caught(self, error):
         if self.why:
             return Outcome(trouble=self.why)
-        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        if isinstance(error, MemoryError) or "allocate memory" in told(error):
             return Outcome(trouble=self._too_much())
         if isinstance(error, Exception):
             return Outcome(error=error)

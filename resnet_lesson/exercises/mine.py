@@ -8,7 +8,7 @@ import types
 
 from resnet_lesson import exercises, reader
 from resnet_lesson.exercises.base import Exercise
-from resnet_lesson.exercises.guard import guarded
+from resnet_lesson.exercises.guard import guarded, told
 from resnet_lesson.exercises.source import functions, import_line, names, namespace, source
 
 MODULE = "my_resnet"
@@ -59,6 +59,8 @@ def keep(exercise, answer):
     except OSError as error:
         return (f"It is not kept: {FILE} cannot be written in {folder} ({error.strerror}). Work in "
                 f"a folder that you may write to, {AGAIN}.")
+    except Exception as error:   # an answer may refuse to be looked at
+        return f"It is not kept in {FILE}: to read its source raised {type(error).__name__}."
     reader.part(exercise.part, reader.KEPT)
     was = f"; the file as it was is {BACKUP}" if before and after != before else ""
     return f"It is kept in {FILE} as your {exercise.part}{was}."
@@ -260,7 +262,7 @@ def _run(text, path):
         return None, f"has a syntax error, {error}"
     outcome = guarded(lambda: exec(code, vars(module)))
     if outcome.error is not None:
-        return None, f"raises {type(outcome.error).__name__}: {outcome.error}".rstrip(".")
+        return None, f"raises {type(outcome.error).__name__}: {told(outcome.error)}"
     if outcome.trouble:
         return None, f"does not end well ({outcome.trouble.rstrip('.')})"
     sys.modules[MODULE] = module

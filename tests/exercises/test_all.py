@@ -19,9 +19,6 @@ MODULES = [importlib.import_module(f"{exercises.__name__}.{module.name}")
            if module.name not in ("base", "guard", "mine", "source")]
 EXERCISES = {value.key: value for module in MODULES for value in vars(module).values()
              if isinstance(value, Exercise)}
-MISTAKES = [(key, number) for key, exercise in EXERCISES.items()
-            for number in range(len(exercise.mistakes))]
-SEEDS = range(20)
 
 
 @pytest.fixture(params=EXERCISES, ids=str)
@@ -57,13 +54,11 @@ def test_the_solution_agrees_with_torch(exercise):
         assert same(exercise.run(exercise.solve, case), exercise.oracle(*case))
 
 
-@pytest.mark.parametrize(("key", "number"), MISTAKES)
-def test_every_mistake_earns_its_words(key, number):
-    exercise = EXERCISES[key]
-    wrong, words = exercise.mistakes[number].wrong, exercise.mistakes[number].words
-    for seed in SEEDS:
-        verdict = exercise.check(wrong, seed)
-        assert not verdict.right and words in verdict.words, (seed, verdict.words)
+@pytest.mark.parametrize("seed", range(20))
+def test_every_mistake_earns_its_words(exercise, seed):
+    for number, mistake in enumerate(exercise.mistakes):
+        verdict = exercise.check(mistake.wrong, seed)
+        assert not verdict.right and mistake.words in verdict.words, (number, verdict.words)
         assert "{" not in verdict.words
 
 

@@ -126,3 +126,37 @@ def test_numbers_are_told_from_what_is_none():
     (torch.tensor([1.0, 2.5]), "[1, 2.5]"), ((1, 0.5), "(1, 0.5)"), ("x" * 99, "'" + "x" * 59)])
 def test_values_are_shown_in_a_few_words(value, words):
     assert shown(value) == words
+
+
+class MuteError(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+class Refusing(type):
+    def __getattr__(cls, name):
+        raise RuntimeError("no attributes")
+
+
+class Refuses(metaclass=Refusing):
+    def __getattribute__(self, name):
+        raise RuntimeError("no attributes")
+
+
+def fails_with(error):
+    def answer(x):
+        raise error
+    return answer
+
+
+@pytest.mark.parametrize("answer", [
+    fails_with(MuteError()), fails_with(ValueError("y" * 10**6)), fails_with(ValueError("\ud800")),
+    Refuses, lambda x: Refuses(), lambda x: "\ud800\n" * 9], ids=range(6))
+def test_what_refuses_to_be_looked_at_still_gets_one_short_line(exercise, answer):
+    verdict = exercise.check(answer)
+    assert not verdict.right and len(verdict.words) < 1100 and "\n" not in verdict.words
+    verdict.words.encode()
+
+
+def test_an_object_that_refuses_is_wrong_too(exercise):   # pytest cannot hold it as a parameter
+    assert "raised" in exercise.check(Refuses()).words

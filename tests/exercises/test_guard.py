@@ -1,11 +1,13 @@
 """Nothing escapes a check: each way to misbehave ends in one sentence and changes nothing."""
 
+import gc
 import os
 import random
 import signal
 import sys
 import threading
 import time
+import warnings
 
 import nbformat
 import numpy as np
@@ -216,3 +218,25 @@ def test_in_a_kernel_an_answer_neither_ends_it_nor_hangs_it():
                     if "data" in output).replace("\n", " ") for cell in notebook.cells]
     assert "ends the program" in told[1] and "ran for more than" in told[2]
     assert "interrupted" in told[3] and told[4].startswith("✓ Right.")
+
+
+@pytest.mark.parametrize("change", [
+    gc.disable, lambda: gc.set_threshold(1, 1, 1), lambda: sys.setswitchinterval(1),
+    lambda: setattr(warnings, "showwarning", print), lambda: warnings.simplefilter("error")])
+def test_what_is_put_back_without_a_word(change):
+    def read():
+        return (gc.isenabled(), gc.get_threshold(), sys.getswitchinterval(),
+                warnings.showwarning, list(warnings.filters))
+
+    before = read()
+    guard.guarded(change)
+    assert read() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows makes no copies of a process")
+def test_a_copy_of_the_process_does_not_go_on():
+    home, children = os.getpid(), []
+    guard.guarded(lambda: children.append(os.fork()))
+    if os.getpid() != home:   # it has escaped
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
