@@ -18,8 +18,8 @@ PACKAGE = PROJECT / "resnet_lesson"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 # the rooms of the package from below to above: each imports from earlier rows alone
-ROWS = (("words", "reader"), ("networks", "data"), ("training",), ("inside",), ("experiments",),
-        ("findings",), ("figures",), ("exercises",), ("panels",), ("tools",))
+ROWS = (("words", "reader", "advice"), ("networks", "data"), ("training",), ("inside",),
+        ("experiments",), ("findings",), ("figures",), ("exercises",), ("panels",), ("tools",))
 LEVEL = {room: level for level, row in enumerate(ROWS) for room in row}
 DRAWING = {"matplotlib", "ipywidgets", "IPython"}
 # what people look for at the root of a project, and nothing else
