@@ -8,12 +8,23 @@ BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 # see resnet_lesson/__init__.py
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: env lab test bench notebooks results
+# A .venv that came along in a copy, or stayed in a folder that was moved, runs another folder's code.
+MADE_IN := $(shell sed -n 's/^command = .* -m venv //p' .venv/pyvenv.cfg 2>/dev/null)
+ifneq ($(MADE_IN),)
+ifneq ($(MADE_IN),$(CURDIR)/.venv)
+$(info This .venv was made in another folder ($(MADE_IN)); it is set up again here.)
+FOREIGN := .venv
+.venv/ready: again
+endif
+endif
+
+.PHONY: env lab test bench notebooks results again
 
 env: .venv/ready
 
 .venv/ready: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found. Install one, or name it: make PYTHON=/path/to/python3.12 lab"; exit 1; }
+	$(if $(FOREIGN),rm -rf .venv)
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --editable ".[test]"
 	@touch .venv/ready

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from resnet_lesson import advice
 from resnet_lesson.data import idx
 from resnet_lesson.words import whole
 
@@ -38,26 +39,12 @@ class Split:
         """Refuse, in a ``ValueError``, what would only fail later, inside a layer."""
         for name, value in (("images", self.images), ("labels", self.labels)):
             if not isinstance(value, torch.Tensor):
-                raise ValueError(f"{name} must be a tensor, got {type(value).__name__}; convert "
-                                 f"with torch.as_tensor({name})")
-        if self.images.ndim != 4:
-            raise ValueError("images need the shape (N, channels, height, width), got "
-                             f"{tuple(self.images.shape)}; add a channel dimension with "
-                             "images.unsqueeze(1)")
-        if self.images.dtype != torch.uint8:
-            raise ValueError(f"images need dtype torch.uint8 (0 … 255), got {self.images.dtype}; "
-                             "convert with (images * 255).to(torch.uint8)")
-        if self.labels.dtype != torch.int64:
-            raise ValueError(f"labels need dtype torch.int64, got {self.labels.dtype}; convert "
-                             "with labels.long()")
-        if self.labels.shape != self.images.shape[:1]:
-            raise ValueError(f"{len(self.images)} pictures need labels of shape "
-                             f"({len(self.images)},), got {tuple(self.labels.shape)}")
-        if len(self.labels):
-            low, high = map(int, self.labels.aminmax())
-            if low < 0 or high >= len(self.classes):
-                raise ValueError(f"labels must lie between 0 and {len(self.classes) - 1}, got "
-                                 f"{low} … {high}")
+                raise ValueError(f"{name} must be a tensor, got {type(value).__name__}; "
+                                 + advice.to_tensor(name, value))
+        complaint = (advice.about_images(self.images, self.labels.shape[:1])
+                     or advice.about_labels(self.labels, len(self.images), len(self.classes)))
+        if complaint:
+            raise ValueError(complaint)
 
     def __len__(self):
         """Count the pictures."""

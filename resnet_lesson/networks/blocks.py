@@ -35,11 +35,30 @@ def require_switches(layer, **values):
             raise ValueError(f"{layer} needs {name} to be True or False, got {value!r}")
 
 
+class Scriptable:
+    """Lets ``torch.jit.script`` meet the plain operations that ``torch.fx`` finds in a module."""
+
+    def __prepare_scriptable__(self):
+        """Return the traced module, of the same names; torch asks for it."""
+        return torch.fx.symbolic_trace(self)
+
+
+def read_by_tool(x):
+    """Return whether x stands in for a batch while torch traces, exports or compiles a network.
+
+    Shapes may be unknown then; the checks of a batch leave it alone.
+    """
+    return (isinstance(x, torch.fx.Proxy) or torch.jit.is_tracing()
+            or torch.compiler.is_compiling())
+
+
 def require_batch(x, channels, layer):
     """Raise ``ValueError`` for what is no float tensor of shape (N, channels, height, width).
 
     ``layer`` is its name for the sentence; so no layer inside meets the batch first.
     """
+    if read_by_tool(x):
+        return
     if not isinstance(x, torch.Tensor):
         raise ValueError(f"{layer} needs a tensor of shape (N, {channels}, height, width), "
                          f"got {type(x).__name__}")
@@ -56,6 +75,8 @@ def require_values(module, x, stride, layer):
 
     From one value no variance can be computed, so torch gives up, deep inside.
     """
+    if read_by_tool(x):
+        return
     n, _, height, width = x.shape
     rows, columns = -(-height // stride), -(-width // stride)
     if n * rows * columns == 1 and any(isinstance(part, nn.BatchNorm2d) and part.training
@@ -68,12 +89,12 @@ def require_values(module, x, stride, layer):
 
 def require_equal_shapes(branch, shortcut, layer, remedy):
     """Raise ``ValueError`` for unequal shapes, even where broadcasting would let them through."""
-    if branch.shape != shortcut.shape:
+    if not read_by_tool(branch) and branch.shape != shortcut.shape:
         raise ValueError(f"{layer} cannot add the shortcut {tuple(shortcut.shape)} to the branch "
                          f"{tuple(branch.shape)}; {remedy}")
 
 
-class Residual(nn.Module):
+class Residual(Scriptable, nn.Module):
     """The book's residual block: two 3×3 convolutions with bias, no norm on the shortcut.
 
     Args:
@@ -138,7 +159,7 @@ class PaddedShortcut(nn.Module):
         return F.pad(x[:, :, ::self.stride, ::self.stride], (0, 0, 0, 0, 0, self.missing))
 
 
-class _Block(nn.Module):
+class _Block(Scriptable, nn.Module):
     """What basic and bottleneck blocks share: a branch, a shortcut, their sum."""
 
     expansion = 1

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from resnet_lesson.networks import parity
 from resnet_lesson.networks.parity import difference, differences
+from resnet_lesson.networks.weights import mismatches
 
 # What is compared, and how ----------------------------------------------------------------------
 
@@ -149,7 +150,7 @@ def check_half_repaired(subject):
 
 def check_names(subject):
     """Check that names, order and shapes are equal, so that loading is strict both ways."""
-    found = parity.mismatches(subject.reference.network, subject.network)
+    found = mismatches(subject.reference.network.state_dict(), subject.network.state_dict())
     return not found, f"{len(found)} differ, first: {found[0]}" if found else "all equal, in order"
 
 

@@ -22,6 +22,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from resnet_lesson.networks.resnet import FAMILY
+from resnet_lesson.networks.weights import load, mismatches
 
 DEPTHS = tuple(FAMILY)
 STAGES = {"maxpool": "stem", "layer1": "stage 1", "layer2": "stage 2", "layer3": "stage 3",
@@ -46,35 +47,16 @@ def _check_depth(depth):
         raise ValueError(f"depth must be one of {', '.join(map(str, DEPTHS))}, got {depth!r}")
 
 
-def mismatches(source, target):
-    """Return what keeps ``source`` from being loaded into ``target``, as a list of sentences.
-
-    Names, their order and the shapes of the two modules' tensors are compared; an empty list means
-    that loading is strict in both directions.
-    """
-    left, right = source.state_dict(), target.state_dict()
-    found = [f"{name} is missing" for name in left if name not in right]
-    found += [f"{name} is too many" for name in right if name not in left]
-    found += [f"{name} is {tuple(right[name].shape)} instead of {tuple(left[name].shape)}"
-              for name in left if name in right and left[name].shape != right[name].shape]
-    if not found and list(left) != list(right):
-        found.append("the names are equal, but their order is not")
-    return found
-
-
 def transfer(source, target):
     """Copy every weight and statistic of ``source`` into ``target``, strictly; return target.
 
     Raises:
         ValueError: a name, the order or a shape differs; nothing is copied then.
     """
-    found = mismatches(source, target)
-    if found:
-        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-        raise ValueError(f"the weights do not fit: {found[0]}{more}; both networks need the same "
-                         "depth, channels, classes and norms")
-    target.load_state_dict(source.state_dict())
-    return target
+    found = mismatches(source.state_dict(), target.state_dict())
+    if found and "order" in found[0]:
+        raise ValueError(f"the weights do not fit: {found[0]}")
+    return load(target, source.state_dict())
 
 
 @torch.no_grad()

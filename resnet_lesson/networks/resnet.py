@@ -11,6 +11,7 @@ from torch import nn
 from resnet_lesson.networks.blocks import (
     BasicBlock,
     Bottleneck,
+    Scriptable,
     conv_layer,
     norm_layer,
     require_batch,
@@ -27,7 +28,7 @@ STEMS = {"imagenet": (7, 2), "small": (3, 1), "small/2": (3, 2)}  # kernel size 
 INITIALISATIONS = ("he", "xavier", "default")
 
 
-class ResNet(nn.Module):
+class ResNet(Scriptable, nn.Module):
     """A residual network: stem, stages of blocks, global average pooling, one linear layer.
 
     Args:

@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+import warnings
 from importlib import metadata
 from pathlib import Path
 
@@ -53,9 +54,14 @@ def check(folder=None):
             problems.append(f"{name} is missing; run `make lab` again, or, under conda, "
                             "`conda env update -f environment.yml`")
     rows.append(("processors", f"{os.cpu_count()}, of which torch uses {torch.get_num_threads()}"))
-    device = pick_device()
-    rows.append(("GPU", "none; the lesson does not need one" if device.type == "cpu"
-                 else f"used for training ({device.type})"))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        device = pick_device()
+    found = "none; the lesson does not need one"
+    if device.type != "cpu":
+        found = f"used for training ({device.type})"
+    broken = [str(one.message) for one in said if "does not work" in str(one.message)]
+    rows.append(("GPU", "; ".join(broken) or found))
     rows.append(("bfloat16", bfloat16(device)))
     try:
         found = idx.find_full()
@@ -108,4 +114,9 @@ def _short(path):
     project = idx.project_data().parent
     if path.is_relative_to(project):
         return str(path.relative_to(project))
-    return str(path).replace(str(Path.home()), "~", 1)
+    try:
+        home = Path.home().resolve()
+    except RuntimeError:   # some users have none
+        return str(path)
+    short = home != Path(home.anchor) and path.is_relative_to(home)
+    return str(Path("~", path.relative_to(home))) if short else str(path)

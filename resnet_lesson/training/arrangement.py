@@ -101,7 +101,7 @@ def step(model, optimizer, X, y, arrangement=PLAIN, *, label_smoothing=0.0, clas
     with arrangement.autocast(X.device):
         logits = model(X)
     if classes is not None:
-        check_logits(logits, classes)
+        check_logits(logits, len(X), classes)
     loss = F.cross_entropy(logits.float(), y, label_smoothing=label_smoothing)
     if not math.isfinite(loss.item()):
         raise DivergedError(f"the training loss became {loss.item()}")
@@ -111,12 +111,19 @@ def step(model, optimizer, X, y, arrangement=PLAIN, *, label_smoothing=0.0, clas
     return logits, loss
 
 
-def check_logits(logits, classes):
-    """Refuse the logits of a network that cannot name every class."""
-    if logits.ndim != 2 or logits.shape[1] < classes:
-        raise ValueError(f"the network returns {tuple(logits.shape)} for {len(logits)} pictures; "
-                         f"{classes} classes need logits of shape (N, {classes}): build it with "
-                         f"num_classes={classes}")
+def check_logits(logits, n, classes):
+    """Refuse what a network returns for n pictures if it is no logits, or not one a class."""
+    if not isinstance(logits, torch.Tensor) or not logits.is_floating_point():
+        what = getattr(logits, "dtype", type(logits).__name__)
+        raise ValueError(f"the network returns {what}; what is needed is a tensor of logits, "
+                         f"floats of shape (N, {classes}): wrap it in a module that returns these")
+    if logits.ndim != 2 or len(logits) != n or logits.shape[1] < classes:
+        found = logits.shape[1] if logits.ndim == 2 else 0
+        fewer = (f"; or, if your data have fewer, name them in Split: classes=tuple(map(str, "
+                 f"range({found})))" if 0 < found < classes else "")
+        raise ValueError(f"the network returns {tuple(logits.shape)} for {n} pictures; {classes} "
+                         f"classes need logits of shape ({n}, {classes}): build it with "
+                         f"num_classes={classes}{fewer}")
 
 
 def stepper(model, X, y, arrangement=PLAIN, classes=None):

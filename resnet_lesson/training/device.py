@@ -1,12 +1,25 @@
 """The device that a network is trained on."""
 
+import warnings
+
 import torch
 
 
-def pick_device(device="auto"):
-    """Return a ``torch.device``; for ``"auto"`` a GPU where there is one.
+def why_unusable(device):
+    """Return why one small convolution cannot be computed on a device; empty where it can."""
+    try:
+        ones = torch.ones(1, 1, 3, 3, device=device)
+        torch.nn.functional.conv2d(ones, ones).sum().item()
+    except Exception as error:  # of a driver that is missing, old or out of memory: almost anything
+        return str(error).split("\n")[0][:120] or type(error).__name__
+    return ""
 
-    Raises a ``ValueError`` for a device that is not there, or no device at all.
+
+def pick_device(device="auto"):
+    """Return a ``torch.device``; for ``"auto"`` a GPU where there is one that works.
+
+    One that is seen and does not work is named in a warning. Raises a ``ValueError`` for a device
+    that is not there, or no device at all.
     """
     if device != "auto":
         try:
@@ -17,6 +30,11 @@ def pick_device(device="auto"):
             raise ValueError(f'device {device!r} cannot be used here ({why}); use device="auto" '
                              'or "cpu"') from None
         return chosen
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    for name, seen in (("cuda", torch.cuda), ("mps", torch.backends.mps)):
+        if seen.is_available():
+            why = why_unusable(name)
+            if not why:
+                return torch.device(name)
+            warnings.warn(f"a GPU ({name}) is seen but does not work ({why}); the CPU is used",
+                          RuntimeWarning, stacklevel=2)
+    return torch.device("cpu")

@@ -63,16 +63,16 @@ def predict(model, split, *, batch_size=BATCH, size=None, device="auto", arrange
                 for view in VIEWS[views](X):
                     view = view.to(device, memory_format=arrangement.memory_format)
                     with arrangement.autocast(device):
-                        answers.append(model(view).float().cpu())
+                        answer = model(view)
+                    check_logits(answer, len(view), len(split.classes))
+                    answers.append(answer.float().cpu())
                 if views > 1:
                     mean = torch.stack(answers).log_softmax(-1).logsumexp(0) - math.log(views)
                     answers = [mean]
                 logits += answers
     finally:
         model.to(home)
-    logits = torch.cat(logits)
-    check_logits(logits, len(split.classes))
-    return logits
+    return torch.cat(logits)
 
 
 def ten_crops(X):

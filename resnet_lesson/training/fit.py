@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 from tqdm import tqdm
 
+from resnet_lesson.networks import weights
 from resnet_lesson.networks.modes import device_of
 from resnet_lesson.training import checkpoints
 from resnet_lesson.training.arrangement import Arrangement, DivergedError, arranged, fastest, step
@@ -182,8 +183,9 @@ class _Run:
         self.history.epochs.append(row)
         is_best = self.history.best is row
         if is_best:
+            state = weights.own_names(self.model.state_dict())
             self.history.best_weights = {key: value.detach().cpu().clone().contiguous()
-                                         for key, value in self.model.state_dict().items()}
+                                         for key, value in state.items()}
         self.step = self.examples = self.correct = 0
         self.seconds = self.loss_sum = 0.0
         self.save(is_best)
@@ -193,8 +195,8 @@ class _Run:
         if self.folder is None:
             return
         state = {key: getattr(self, key) for key in self._COUNTERS} | {
-            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "history": self.history.rows()}
+            "model": weights.own_names(self.model.state_dict()),
+            "optimizer": self.optimizer.state_dict(), "history": self.history.rows()}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if is_best:
@@ -219,11 +221,12 @@ class _Run:
                              f"({type(error).__name__}); start anew with resume=False") from None
         earlier = History(**state["history"], best_weights=earlier.best_weights)
         self._compare(earlier.settings, self.history.settings, state["epoch"] + (state["step"] > 0))
-        if _shapes(self.model.state_dict()) != _shapes(state["model"]):
+        try:
+            weights.load(self.model, state["model"])
+        except ValueError:
             raise ValueError(f"the weights in {self.folder} belong to another network; resume "
-                             "with the network that the run was started with")
+                             "with the network that the run was started with") from None
         earlier.settings, self.history = self.history.settings, earlier
-        self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         for key in self._COUNTERS:
             setattr(self, key, state[key])
@@ -288,10 +291,6 @@ def _choose(model, split, settings, earlier, progress):
     if progress:
         print(f"fastest on this machine: {chosen}")
     return chosen
-
-
-def _shapes(state):
-    return {key: value.shape for key, value in state.items()}
 
 
 @contextmanager

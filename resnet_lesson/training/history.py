@@ -7,6 +7,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load
 
+from resnet_lesson.networks import weights
 from resnet_lesson.training import checkpoints
 
 
@@ -36,11 +37,10 @@ class History:
         return [row[name] for row in self.epochs]
 
     def load_best(self, model):
-        """Put the weights of the best epoch into ``model`` and return it."""
+        """Put the best epoch's weights into ``model``, wrapped or not, and return it."""
         if self.best_weights is None:
             raise ValueError("no epoch has finished yet, so there are no best weights; train on")
-        model.load_state_dict(self.best_weights)
-        return model
+        return weights.load(model, self.best_weights)
 
     def rows(self):
         """Return everything but the weights, as plain dicts and lists."""

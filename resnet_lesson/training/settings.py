@@ -61,6 +61,10 @@ class Settings:
             if len(split) == 0:
                 raise ValueError(f"the {split.name} split is empty; fit needs pictures to train "
                                  "on and others to validate on")
+        classes, others = len(splits.train.classes), len(splits.validation.classes)
+        if classes != others:
+            raise ValueError(f"the train split has {classes} classes and the validation split "
+                             f"{others}; give both the same classes= in Split")
         if self.augment is not None:
             self.augment.check(splits.train.images.shape[-2:])
 

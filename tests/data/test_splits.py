@@ -1,10 +1,14 @@
 """The data: what is found, what is refused, and that a seed fixes the order."""
 
+import re
 import socket
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import torchvision
+from PIL import Image
 
 from resnet_lesson import data
 from resnet_lesson.data import idx, make_mini, splits
@@ -63,6 +67,105 @@ def test_auto_takes_mini_where_nothing_is_found_without_the_network(monkeypatch,
 def test_a_split_refuses_what_does_not_fit(images, labels, words):
     with pytest.raises(ValueError, match=words):
         data.Split(images, labels)
+
+
+PLACES = {"numpy": np, "torch": torch, "map": map, "str": str, "tuple": tuple, "list": list,
+          "range": range, "sorted": sorted, "set": set}
+
+
+def followed(images, labels, classes=splits.FASHION_CLASSES):
+    """Return the split that comes out where each refusal is followed to the letter."""
+    for _ in range(6):
+        try:
+            return data.Split(images, labels, classes=classes)
+        except ValueError as error:
+            remedy, known = re.search("`(.+?)`", str(error))[1], {"images": images,
+                                                                  "labels": labels}
+            value = eval(remedy.removeprefix("classes="), PLACES | known)
+            if remedy.startswith("classes="):
+                classes = value
+            elif str(error).startswith("images"):
+                images = value
+            else:
+                labels = value
+    raise AssertionError("no end of advice")
+
+
+def frame(values):
+    """Return something with the one method of pandas that counts here."""
+    return SimpleNamespace(to_numpy=values.numpy)
+
+
+def pictures(channels=1, n=12, side=9):
+    """Return random pictures that use all of 0 … 255, and their labels."""
+    draw = torch.Generator().manual_seed(channels)
+    images = torch.randint(256, (n, channels, side, side), dtype=torch.uint8, generator=draw)
+    images[:, 0, 0, :2] = torch.tensor([0, 255])
+    return images, torch.arange(n) % 10
+
+
+ONE, THREE = pictures(1), pictures(3)
+TO_TENSOR = torchvision.transforms.functional.to_tensor
+
+
+@pytest.mark.parametrize(("own", "truth"), [
+    (lambda x: x.long(), ONE), (lambda x: x.flatten(1).long(), ONE),    # as CSV readers give them
+    (lambda x: x.float(), ONE), (lambda x: x.double().numpy(), ONE), (lambda x: x.half(), ONE),
+    (lambda x: torch.stack([TO_TENSOR(p.permute(1, 2, 0).numpy()) for p in x]), THREE),
+    (lambda x: (x / 255 - 0.5) / 0.5, THREE), (lambda x: x.view(torch.int8), ONE),
+    (lambda x: x.squeeze(1), ONE), (lambda x: x.permute(0, 2, 3, 1), THREE),
+    (lambda x: x.permute(2, 3, 1, 0), THREE), (lambda x: x.flatten(1).t().numpy(), ONE),
+    (lambda x: x.flatten(1) / 255, THREE), (lambda x: list(x), ONE),
+    (lambda x: [p.squeeze(0).numpy() for p in x], ONE), (lambda x: x.tolist(), THREE),
+    (lambda x: [Image.fromarray(p.permute(1, 2, 0).numpy()) for p in x], THREE),
+    (lambda x: x.int() * 257, ONE), (lambda x: (x.int() * 257).to(torch.uint16), ONE),
+    (lambda x: frame(x.flatten(1)), ONE), (lambda x: x.cfloat(), ONE),
+    (lambda x: x[0, 0], (ONE[0][:1], ONE[1][:1])), (lambda x: x[0], (THREE[0][:1], THREE[1][:1])),
+    (lambda x: x > 99, ((ONE[0] > 99).byte() * 255, ONE[1])),
+    (lambda x: (x > 99).long(), ((ONE[0] > 99).byte() * 255, ONE[1])),
+    (lambda x: x.double() * 1000, ONE),
+])
+def test_pictures_survive_all_advice_that_they_get(own, truth):
+    images, labels = truth
+    source = THREE[0] if images.shape[1] == 3 else ONE[0]
+    assert torch.equal(followed(own(source), labels).images, images)
+
+
+def test_digits_survive_the_advice_that_they_get():
+    from sklearn.datasets import load_digits
+
+    theirs, ours = load_digits(), data.load_digits(quiet=True)
+    split = followed(theirs.images, theirs.target)
+    assert torch.equal(split.images, torch.cat([part.images for part in ours]))
+    assert torch.equal(split.labels, torch.cat([part.labels for part in ours]))
+
+
+@pytest.mark.parametrize(("own", "classes"), [
+    (lambda y: y.byte(), 10), (lambda y: y.double(), 10), (lambda y: y[:, None], 10),
+    (lambda y: y[None], 10), (lambda y: y.tolist(), 10), (lambda y: y.numpy(), 10),
+    (lambda y: torch.nn.functional.one_hot(y), 10), (lambda y: y + 1, 10), (lambda y: y, 3),
+    (lambda y: torch.nn.functional.one_hot(y).bool(), 12), (lambda y: y - 1, 10),
+    (lambda y: [f"class {i}" for i in y], 10), (lambda y: frame(y), 10),
+    (lambda y: np.array([f"class {i}" for i in y]), 10), (lambda y: y.short()[:, None], 10),
+])
+def test_labels_survive_all_advice_that_they_get(own, classes):
+    split = followed(ONE[0], own(ONE[1]), classes=tuple(map(str, range(classes))))
+    assert torch.equal(split.labels, ONE[1]) and len(split.classes) >= 10
+
+
+@pytest.mark.parametrize(("images", "labels", "words"), [
+    (torch.randn(9, 1, 5, 5) * 3, torch.zeros(9).long(), "as they were before .* normalised"),
+    (torch.full((9, 1, 5, 5), torch.nan), torch.zeros(9).long(), "no number.*isfinite"),
+    (torch.zeros(9, 1, 5, 5).byte(), torch.rand(9), "no whole numbers"),
+    (torch.zeros(9, 1, 5, 5).byte(), torch.ones(9, 4), "one label"),
+    (torch.zeros(9, 7), torch.zeros(9).long(), "lay out each picture"),
+    (torch.zeros(()), torch.zeros(()), "lay out each picture"),
+    (torch.zeros(9, 1, 5, 5).byte(), torch.arange(9) + 4, "between 0 and 9, got 4 … 12.*classes="),
+])
+def test_where_no_line_of_code_can_know_words_say_what_is_needed(images, labels, words):
+    with pytest.raises(ValueError, match=words) as error:
+        data.Split(images, labels)
+    assert "to(torch.uint8)" not in str(error.value)
 
 
 @pytest.mark.parametrize(("call", "words"), [

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from resnet_lesson.networks import mutants, parity, resnet
+from resnet_lesson.networks import mutants, parity, resnet, weights
 from resnet_lesson.networks.blocks import BasicBlock
 
 
@@ -133,7 +133,7 @@ def test_mangled_names_leave_twelve_tensors_of_resnet18_unloaded():
      nn.ModuleDict({"b": nn.Linear(1, 1), "a": nn.Linear(1, 1)}),
      ["the names are equal, but their order is not"])])
 def test_mismatches_are_missing_too_many_misshapen_or_out_of_order(source, target, found):
-    assert parity.mismatches(source, target) == found
+    assert weights.mismatches(source.state_dict(), target.state_dict()) == found
 
 
 def test_transfer_copies_everything_or_nothing():
@@ -145,6 +145,15 @@ def test_transfer_copies_everything_or_nothing():
     with pytest.raises(ValueError, match="do not fit: .*bias is too many, and"):
         parity.transfer(source, other)
     assert not any(parity.differences(other.state_dict(), before).values())
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, partial(torch.compile, backend="eager"),
+                                  lambda net: net])
+def test_transfer_looks_through_wrappers(wrap):
+    theirs, ours = (parity.randomise(small(), seed) for seed in (1, 2))
+    parity.transfer(nn.DataParallel(theirs), wrap(ours))
+    for mine, other in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True):
+        assert torch.equal(mine, other)
 
 
 def test_randomise_moves_every_tensor_off_its_start_and_repeats_and_freshen_moves_norms_back():

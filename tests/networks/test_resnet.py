@@ -1,5 +1,6 @@
 """Networks against torchvision's: names, counts, values; twins; words where they refuse."""
 
+import copy
 import inspect
 import pickle
 
@@ -7,9 +8,10 @@ import pytest
 import torch
 import torchvision
 from torch import nn
+from torchvision.models.feature_extraction import create_feature_extractor
 
 from resnet_lesson import networks
-from resnet_lesson.networks import blocks, resnet
+from resnet_lesson.networks import blocks, parity, resnet
 
 
 def count(model):
@@ -170,3 +172,54 @@ def test_settings_that_make_no_network_are_refused_in_words(build, words):
 def test_a_wrong_picture_is_refused_in_words(x, words):
     with pytest.raises(ValueError, match=words):
         small()(x)
+
+
+DYNAMIC = ({0: torch.export.Dim("batch", min=2, max=64)},)
+TOOLS = {
+    "fx": lambda net, x: torch.fx.symbolic_trace(net)(x),
+    "script": lambda net, x: torch.jit.script(net)(x),
+    "trace": lambda net, x: torch.jit.trace(net, x)(x),
+    "export": lambda net, x: torch.export.export(net, (x,)).module()(x),
+    "any batch": lambda net, x: torch.export.export(
+        net, (torch.cat([x, x]),), dynamic_shapes=DYNAMIC).module()(x),
+    "compile": lambda net, x: torch.compile(net, backend="eager", fullgraph=True)(x),
+    "features": lambda net, x: torch.cat([value.flatten() for value in create_feature_extractor(
+        net, {"layer4": "4", "layer2.0": "2", "layer1.0.relu": "1", "fc": "0"})(x).values()]),
+    "vmap": lambda net, x: torch.func.vmap(lambda picture: net(picture[None])[0])(x),
+    "double": lambda net, x: copy.deepcopy(net).double()(x.double()),
+    "half": lambda net, x: copy.deepcopy(net).half()(x.half()),
+    "bfloat16": lambda net, x: copy.deepcopy(net).bfloat16()(x.bfloat16()),
+    "autocast": lambda net, x: torch.autocast("cpu", torch.bfloat16)(net)(x),
+}
+
+
+@pytest.mark.filterwarnings("error::torch.jit.TracerWarning")
+@pytest.mark.parametrize("block", ["BasicBlock", "Bottleneck"])
+@pytest.mark.parametrize("tool", TOOLS)
+def test_what_tools_do_with_torchvisions_network_they_do_with_ours(tool, block):
+    torch._dynamo.reset()
+    kind = getattr(torchvision.models.resnet, block)
+    theirs = parity.randomise(torchvision.models.ResNet(kind, [1] * 4), 0).eval()
+    ours = resnet.ResNet(getattr(blocks, block), [1] * 4, 1000, 3).eval()
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(2, 3, 40, 40, generator=torch.Generator().manual_seed(1))
+    found, expected = TOOLS[tool](ours, x), TOOLS[tool](theirs, x)
+    assert found.dtype == expected.dtype
+    scale = expected.abs().max()
+    rough = 0.05 if found.dtype in (torch.half, torch.bfloat16) else 1e-5
+    torch.testing.assert_close(found / scale, expected / scale, rtol=0, atol=rough)
+
+
+@pytest.mark.parametrize("options", [{"preactivation": True}, {"shortcut": "A"}, {"norm": False},
+                                     {"residual": False}, {"stem": "small"}])
+def test_every_kind_of_network_and_block_is_scripted_in_both_modes(options, tmp_path):
+    model, x = small(**options), torch.rand(2, 1, 12, 12)
+    torch.jit.script(copy.deepcopy(model)).save(tmp_path / "net.pt")
+    scripted = torch.jit.load(tmp_path / "net.pt")
+    assert scripted.state_dict().keys() == model.state_dict().keys()
+    for mode in (True, False):
+        torch.testing.assert_close(scripted.train(mode)(x), model.train(mode)(x))
+    block = blocks.Residual(1, 4, True, 2).eval()
+    torch.testing.assert_close(torch.jit.script(copy.deepcopy(block))(x), block(x))
+    with pytest.raises(ValueError, match="ResNet needs .* got str"):
+        model("no tensor")

@@ -1,10 +1,13 @@
 """Evaluation: what is counted is what torch says, and the network is left as it was."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from torch import nn
 from torchvision.transforms.functional import pad, ten_crop
 
-from resnet_lesson import data
+from resnet_lesson import data, training
 from resnet_lesson.training import evaluation
 
 
@@ -72,3 +75,45 @@ def test_confusion_counts_every_picture_in_its_place():
     expected = torch.zeros(4, 4).index_put_((labels, logits.argmax(1)), torch.tensor(1.0),
                                             accumulate=True)
     assert torch.equal(evaluation.confusion(logits, labels), expected.long())
+
+
+class Returns(nn.Module):
+    """A network that returns what a function makes of its logits."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.body, self.change = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), change
+
+    def forward(self, x):
+        return self.change(self.body(x))
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda x: (x, x), "returns tuple; .*logits, floats of shape \\(N, 10\\)"),
+    (lambda x: {"logits": x}, "returns dict"), (lambda x: None, "returns NoneType"),
+    (lambda x: x.argmax(1), "returns torch.int64"), (lambda x: x.mean(), r"returns \(\) for"),
+    (lambda x: x[:, :, None, None], r", 10, 1, 1\) for"), (lambda x: x[:7], r"\(7, 10\) for"),
+    (lambda x: x[:, :3], r"num_classes=10; or, .* in Split: classes=tuple\(map\(str, range\(3\)"),
+])
+def test_what_is_no_logits_is_refused_in_words(splits, change, words):
+    for call in (lambda net: training.evaluate(net, splits.test),
+                 lambda net: training.fit(net, splits, epochs=1, batch_size=100)):
+        with pytest.raises(ValueError, match=words):
+            call(Returns(change))
+
+
+def test_three_classes_of_ones_own_are_named_as_the_words_say(splits):
+    few = splits._replace(**{name: data.Split(getattr(splits, name).images,
+                                              getattr(splits, name).labels % 3)
+                             for name in ("train", "validation")})
+    three = Returns(lambda x: x[:, :3])
+    with pytest.raises(ValueError) as error:
+        training.fit(three, few, epochs=1)
+    remedy = str(error.value).split("classes=")[-1]
+    named = [replace(split, classes=eval(remedy)) for split in few[:2]]
+    with pytest.raises(ValueError, match="train split has 3 classes and the validation split 10"):
+        training.fit(three, few._replace(train=named[0]), epochs=1)
+    training.fit(three, few._replace(train=named[0], validation=named[1]), epochs=1)
+    logits = three.eval()(few.validation.pixels(slice(None)))
+    assert training.evaluate(three, named[1]).loss == pytest.approx(
+        nn.functional.cross_entropy(logits, few.validation.labels).item(), rel=1e-5)

@@ -170,6 +170,30 @@ def test_a_broken_file_is_named_with_a_remedy(splits, network, finished, tmp_pat
         training.fit(network(), splits, **finished)
 
 
+def compiled(network):
+    return torch.compile(network, backend="eager")
+
+
+@pytest.mark.parametrize("wrap", [
+    nn.DataParallel, compiled, lambda net: nn.DataParallel(compiled(net)),
+    lambda net: compiled(nn.DataParallel(net)), lambda net: nn.DataParallel(nn.DataParallel(net))])
+def test_what_a_network_is_wrapped_in_leaves_no_trace(splits, network, equal, tmp_path, wrap):
+    settings = {"epochs": 2, "batch_size": 200, "checkpoint": tmp_path, "schedule": "constant"}
+    whole, wrapped, bare, again = network(), wrap(network()), network(1), wrap(network(2))
+    expected = training.fit(whole, splits, **settings | {"checkpoint": None})
+    training.fit(wrapped, splits, watch=lambda now: len(now.history.step_losses) == 2, **settings)
+    training.fit(bare, splits, resume=True, watch=lambda now: now.epoch == 1, **settings)
+    history = training.fit(again, splits, resume=True, **settings)
+    assert equal(whole, again) and history.best_weights.keys() == whole.state_dict().keys()
+    for run in (history, training.History.load(tmp_path)):
+        for net in (network(3), wrap(network(3))):
+            assert equal(run.load_best(net), expected.load_best(network(4)))
+    named = training.History({}, best_weights=wrapped.state_dict())   # as earlier versions kept
+    assert equal(named.load_best(network(5)), wrapped)
+    with pytest.raises(ValueError, match="do not fit: .*norms$"):
+        history.load_best(resnet.small_resnet(8))
+
+
 def test_resuming_another_network_or_nothing_is_refused(splits, network, equal, finished, tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no training run"):
         training.fit(network(), splits, **finished | {"checkpoint": tmp_path / "none"})
