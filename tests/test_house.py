@@ -126,7 +126,7 @@ def test_ruff_finds_nothing():
 # (11,500 and 9,200 are the aims), so these limits may only come down.
 @pytest.mark.parametrize(("folders", "most"), [
     (["resnet_lesson"], 15_100),
-    (["resnet_lesson/networks", "resnet_lesson/data", "resnet_lesson/training"], 2_930),
+    (["resnet_lesson/networks", "resnet_lesson/data", "resnet_lesson/training"], 2_900),
     (["tests"], 10_900),
 ], ids=["package", "what a newcomer reads first", "tests"])
 def test_the_house_does_not_grow(folders, most):

@@ -1,8 +1,7 @@
 """Make the mini data set from the full one: ``python -m resnet_lesson.data.make_mini``.
 
-The first pictures of each class of the full set's own splits: 500 to train, 100 to validate, 100
-to test. They are written as contact sheets, 100 pictures a row, classes in turn, so that picture i
-shows class i mod 10.
+The first pictures of each class, 500 to train, 100 to validate, 100 to test, as contact sheets of
+100 pictures a row, classes in turn, so that picture i shows class i mod 10.
 """
 
 import sys

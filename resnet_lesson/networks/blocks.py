@@ -44,10 +44,7 @@ class Scriptable:
 
 
 def read_by_tool(x):
-    """Return whether x stands in for a batch while torch traces, exports or compiles a network.
-
-    Shapes may be unknown then; the checks of a batch leave it alone.
-    """
+    """Return whether x stands in for a batch, its shape perhaps unknown, for a tool of torch."""
     return (isinstance(x, torch.fx.Proxy) or torch.jit.is_tracing()
             or torch.compiler.is_compiling())
 

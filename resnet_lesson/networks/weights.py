@@ -7,10 +7,7 @@ WRAPPERS = re.compile(r"\b(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_mo
 
 
 def own_names(state):
-    """Return a state_dict by the network's own names, as they are without wrappers.
-
-    ``nn.DataParallel`` and its like put ``module.`` before every name.
-    """
+    """Return a state_dict by the network's own names; ``nn.DataParallel`` adds ``module.``."""
     state = {WRAPPERS.sub("", name): value for name, value in state.items()}
     while state and all(name.startswith("module.") for name in state):
         state = {name.removeprefix("module."): value for name, value in state.items()}
@@ -18,11 +15,7 @@ def own_names(state):
 
 
 def mismatches(source, target):
-    """Return what keeps one state_dict from being loaded into the place of another, as sentences.
-
-    Own names, their order and shapes are compared; an empty list means that loading is strict in
-    both directions.
-    """
+    """Return, as sentences, in which own names, their order or shapes two state_dicts differ."""
     left, right = own_names(source), own_names(target)
     found = [f"{name} is missing" for name in left if name not in right]
     found += [f"{name} is too many" for name in right if name not in left]
@@ -34,10 +27,7 @@ def mismatches(source, target):
 
 
 def load(model, state):
-    """Put a state_dict into a model, strictly but in any order; return the model.
-
-    Raises a ``ValueError`` where a name or a shape differs; nothing is copied then.
-    """
+    """Put a state_dict into a model and return it; ``ValueError`` where a name or shape differs."""
     target, state = model.state_dict(), own_names(state)
     places = dict(zip(own_names(target), target, strict=True))
     state = {name: state[name] for name in places if name in state} | state

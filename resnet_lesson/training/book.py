@@ -1,8 +1,7 @@
 """The book's own tools (the package ``d2l``), made to run on current IPython.
 
 Source: Zhang, Lipton, Li, Smola, "Dive into Deep Learning", section 8.6. ``d2l`` 0.17.0, the last
-release that does not pin old versions of numpy, breaks on one thing:
-``IPython.display.set_matplotlib_formats``, which IPython 9 no longer has.
+release without old pins, breaks on ``IPython.display.set_matplotlib_formats``, gone in IPython 9.
 """
 
 import contextlib
@@ -36,8 +35,7 @@ def loaders(splits, batch_size=BATCH_SIZE, size=SIZE, workers=None):
 
     ``d2l.load_data_fashion_mnist`` reads ``../data``; the pictures are written where it looks,
     in a folder that is deleted at the end of the ``with`` block. ``workers`` are loader processes;
-    ``None`` takes the book's 4, or fewer where there are fewer processors, since more only add a
-    warning.
+    ``None`` takes the book's 4, or as many as there are processors.
 
     Raises:
         ValueError: fewer than five steps in an epoch; the book's loop divides by a fifth of them.

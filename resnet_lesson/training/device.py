@@ -16,10 +16,9 @@ def why_unusable(device):
 
 
 def pick_device(device="auto"):
-    """Return a ``torch.device``; for ``"auto"`` a GPU where there is one that works.
+    """Return a ``torch.device``; for ``"auto"`` a GPU that works, or a warning and the CPU.
 
-    One that is seen and does not work is named in a warning. Raises a ``ValueError`` for a device
-    that is not there, or no device at all.
+    Raises a ``ValueError`` for a device that is not there, or no device at all.
     """
     if device != "auto":
         try:

@@ -23,10 +23,7 @@ def step_seconds(model, split, *, batch_size=128, size=None, repeats=2, device="
 
 
 def estimate(model, split, *, epochs, batch_size=128, **options):
-    """Measure a few steps and return an ``Estimate`` of what a training will take here.
-
-    ``options`` as in ``step_seconds``. Validation is not counted; it adds a few percent.
-    """
+    """Return an ``Estimate`` of a training, without validation, from a few measured steps."""
     seconds = step_seconds(model, split, batch_size=batch_size, **options)
     return Estimate(seconds, epochs * math.ceil(len(split) / batch_size))
 

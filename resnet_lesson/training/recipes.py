@@ -12,7 +12,6 @@ from resnet_lesson.networks.blocks import BasicBlock
 class Recipe(NamedTuple):
     """A network and how to train it."""
 
-    title: str       # what it is, in words
     build: Callable  # returns the untrained network
     options: dict    # arguments of ``fit``, epochs among them
     views: int = 1   # of a test picture, over which a second record averages, as in ``predict``
@@ -44,17 +43,12 @@ _BOOK = {"epochs": 10, "batch_size": 256, "lr": 0.05, "momentum": 0.0, "weight_d
 _FAST = {"batch_size": 128, "lr": 0.2, "nesterov": True, "label_smoothing": 0.1,
          "arrangement": "auto", "augment": Augment(flip=True)}
 
-BOOK = Recipe("the book's: ResNet-18 on pictures enlarged to 96×96", book_network,
-              _BOOK | {"size": 96})
-SMALL = Recipe("the same network and recipe, pictures left at 28×28", book_network, _BOOK)
-QUICK = Recipe("the quick one: the fast one with fewer channels, one epoch",
-               partial(fast_network, (16, 32, 64, 128)), _FAST | {"epochs": 1})
-FAST = Recipe("the fast one: a network for small pictures, one cycle, five epochs", fast_network,
-              _FAST | {"epochs": 5}, views=2)
-FAST_LONG = Recipe("the fast one, twenty epochs, pictures shifted and partly erased, ten views "
-                   "of each test picture", fast_network,
-                   _FAST | {"epochs": 20, "augment": Augment(shift=2, flip=True, erase=8)},
-                   views=10)
+BOOK = Recipe(book_network, _BOOK | {"size": 96})
+SMALL = Recipe(book_network, _BOOK)   # the pictures left at 28×28
+QUICK = Recipe(partial(fast_network, (16, 32, 64, 128)), _FAST | {"epochs": 1})
+FAST = Recipe(fast_network, _FAST | {"epochs": 5}, views=2)
+FAST_LONG = Recipe(fast_network, _FAST | {
+    "epochs": 20, "augment": Augment(shift=2, flip=True, erase=8)}, views=10)
 # After a change: delete its rows in results/recipes.csv and its folders in runs/recipes, and train
 # it anew with the lines for it under `results` in the Makefile; bring README's table of recipes up
 # to that file; publish notebook 07 anew, with `python -m resnet_lesson.tools.publish 07`.

@@ -120,7 +120,7 @@ def options(mini, monkeypatch):
         monkeypatch.setattr(module, "peak", partial(turns.peak, side=64))
     part = mini._replace(train=mini.train.take(slice(80)),
                          validation=mini.validation.take(slice(10)))
-    recipe = recipes.Recipe("tiny", tiny, {
+    recipe = recipes.Recipe(tiny, {
         "epochs": 5, "batch_size": 16, "lr": 0.1, "nesterov": True, "arrangement": "auto",
         "augment": Augment(shift=2)})
     return measures.Options(part, batch_size=16, size=32, network=tiny, pictures=80, steps=3,

@@ -61,7 +61,7 @@ def short(part, network, monkeypatch):
         options = recipes.FAST.options | {"epochs": 2, "batch_size": 50,
                                           "arrangement": PLAIN} | options
         monkeypatch.setitem(recorded.RECIPES, "fast",
-                            recipes.Recipe("short", network, options, views))
+                            recipes.Recipe(network, options, views))
 
     monkeypatch.setattr(data, "load_fashion_mnist", load)
     change()
