@@ -196,6 +196,12 @@ def test_where_the_system_sets_no_limit_the_watch_sees_the_memory(quick, monkeyp
     assert "0.2 GB of memory" in SIZE.check(lambda *_: grow()).words
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux limits addresses")
+def test_linux_refuses_what_was_asked_for_and_not_touched(quick):
+    outcome = guard.guarded(lambda: torch.empty(2 * 10**9))   # 8 GB, of which nothing is resident
+    assert "0.2 GB of memory" in outcome.trouble
+
+
 def test_a_check_runs_in_a_thread_other_than_the_main_one(quick):
     found = []
     thread = threading.Thread(target=lambda: found.append(SIZE.check(lambda *_: forever())))
