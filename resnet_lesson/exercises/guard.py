@@ -88,7 +88,7 @@ def guarded(call, seconds=None, memory=None):
     quietly = [read() for read, _ in QUIETLY]
     watch, shown, process = _Watch(seconds, memory), _Shown(), os.getpid()
     try:
-        with _limited(memory), _no_way_out(), contextlib.redirect_stdout(shown), \
+        with _limited(memory), _no_way_out(), _interruptible(), contextlib.redirect_stdout(shown), \
                 contextlib.redirect_stderr(shown):
             outcome = watch.run(call)
     finally:
@@ -221,6 +221,21 @@ def _wake(thread):
         signal.pthread_kill(thread, signal.SIGINT)
     else:
         _thread.interrupt_main()
+
+
+@contextlib.contextmanager
+def _interruptible():
+    """Let SIGINT raise ``KeyboardInterrupt``, also where it was ignored: it wakes what waits."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT) if main else None
+    if before is None:   # only the main thread may ask; or no handler of Python's
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
