@@ -6,6 +6,7 @@ import os
 from itertools import product
 
 import pytest
+import torch
 
 from resnet_lesson import data
 from resnet_lesson.data import idx
@@ -14,6 +15,8 @@ from resnet_lesson.experiments.studies import ARMS, STUDIES
 
 # Before any kernel starts: a my_resnet.py or a record that lies here is not read. See reader.place.
 os.environ["RESNET_LESSON_READER"] = "nobody"
+# The tensors of tests are small: on a busy machine more threads would only wait for each other.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
