@@ -72,7 +72,10 @@ def test_a_second_interrupt_stops_at_once_and_keeps_the_history(splits, network)
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_killed_process_loses_at_most_the_running_epoch(splits, network, equal, tmp_path):
+def test_a_killed_process_loses_at_most_the_running_epoch(splits, network, equal, tmp_path,
+                                                          monkeypatch):
+    # equal to the bit only on equally many threads
+    monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
     settings = {"batch_size": 100, "lr": 0.1, "schedule": "constant"}
     process = multiprocessing.get_context("spawn").Process(
         target=training.fit, args=(network(), splits), kwargs=settings | {
