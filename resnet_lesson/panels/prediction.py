@@ -1,6 +1,8 @@
 """``Prediction``: the reader chooses before a measurement and sees both after it."""
 
+import bisect
 import html
+import math
 import re
 
 import ipywidgets as widgets
@@ -14,7 +16,10 @@ class Prediction(Captioned):
 
     Args:
         question: a sentence.
-        options: the possible answers, at least two, all different.
+        options: the possible answers, at least two, all different; or a dict from each answer to
+            the measured value that makes it true, such as ``{"yes": True, "no": False}``.
+        limits: where the answers stand for ranges of a number, from small to large: the numbers
+            between them, one fewer than answers. A number that is a limit counts as the larger.
 
     Show it in a cell of its own before the measurement; ``compare`` after the measurement shows
     the same object again, in both places. Whoever ran all cells at once can still choose: the
@@ -28,15 +33,20 @@ class Prediction(Captioned):
         radio, words: the widgets with the options, and with what is said about the choice.
 
     Raises:
-        ValueError: fewer than two options, or two that are equal.
+        ValueError: fewer than two options, two that are equal, or limits that do not part them.
     """
 
-    def __init__(self, question, options):
+    def __init__(self, question, options, limits=()):
+        values = options if isinstance(options, dict) else {}
         options = [str(option) for option in options]
         if len(options) < 2 or len(set(options)) < len(options):
             raise ValueError("a prediction needs at least two different options, "
                              f"got {options}")
-        self.question, self.options = question, options
+        limits = list(limits)
+        if limits and (len(limits) != len(options) - 1 or limits != sorted(set(limits))):
+            raise ValueError(f"{len(options)} options need {len(options) - 1} limits, from small "
+                             f"to large, got {limits}")
+        self.question, self.options, self.limits, self._values = question, options, limits, values
         self.measured, self.evidence = None, ""
         self.radio = widgets.RadioButtons(options=options, value=None, tooltip=question,
                                           layout=widgets.Layout(width="auto"))
@@ -66,12 +76,20 @@ class Prediction(Captioned):
         """Show the prediction beside what was measured.
 
         Args:
-            measured: the option that the measurement supports.
+            measured: the number between the limits, the value of an option, or the option itself.
             evidence: the numbers behind it, in a sentence.
 
         Raises:
-            ValueError: ``measured`` is none of the options.
+            ValueError: ``measured`` fits none of the options.
         """
+        if self.limits and not isinstance(measured, str):
+            if math.isnan(measured):
+                raise ValueError("measured must be a number, got nan")
+            measured = self.options[bisect.bisect_right(self.limits, measured)]
+        for option, value in self._values.items():
+            if measured == value:
+                measured = option
+                break
         measured = str(measured)
         if measured not in self.options:
             raise ValueError(f"measured must be one of {', '.join(self.options)}; "

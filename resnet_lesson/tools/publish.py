@@ -10,11 +10,13 @@ import argparse
 import hashlib
 import os
 import sys
+import time
 from pathlib import Path
 
 import nbclient
 import nbformat
 
+from resnet_lesson.tools import timeline
 from resnet_lesson.training import checkpoints
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -30,8 +32,12 @@ def fingerprint(notebook):
     return hashlib.sha256(code.encode()).hexdigest()[:16]
 
 
-def normalise(notebook):
+def normalise(notebook, seconds=0):
     """Strip a freshly executed notebook of what must not be committed; change it in place.
+
+    Args:
+        notebook: nbformat's.
+        seconds: what its run took, which is kept.
 
     Raises:
         ValueError: it was not executed completely, or a cell failed or wrote to stderr.
@@ -47,7 +53,7 @@ def normalise(notebook):
         cell.metadata = {"tags": tags} if tags else {}
         cell.id = f"cell-{number:02d}"
     notebook.metadata = {"kernelspec": KERNEL, "language_info": LANGUAGE,
-                         "resnet_lesson": {"executed": fingerprint(notebook)}}
+                         "resnet_lesson": {"executed": fingerprint(notebook), "seconds": seconds}}
     return notebook
 
 
@@ -107,11 +113,13 @@ def publish(path, timeout=900):
     client = nbclient.NotebookClient(
         notebook, timeout=timeout, kernel_name="python3", store_widget_state=False,
         resources={"metadata": {"path": str(path.parent)}})
+    started = time.monotonic()
     try:
         client.execute(env={**os.environ, "RESNET_LESSON_READER": "nobody"})  # see reader.place
     except (nbclient.exceptions.CellControlSignal, RuntimeError) as error:
         raise ValueError(f"{path.name} failed; it is left as it was.\n{error}") from None
-    normalise(notebook)
+    normalise(notebook, round(time.monotonic() - started))
+    timeline.tell(notebook, path.name)
     nbformat.validate(notebook)
     checkpoints.replace(path, lambda partial: nbformat.write(notebook, partial))
 

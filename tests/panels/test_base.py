@@ -5,6 +5,7 @@ import io
 import ipywidgets as widgets
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from resnet_lesson import figures
@@ -248,6 +249,24 @@ def test_prediction_refuses_other_answers_in_words():
     with pytest.raises(ValueError, match="measured must be one of a, b; got 'c'"):
         guess.compare("c")
     assert guess.measured is None
+
+
+def test_a_prediction_turns_what_was_measured_into_an_answer():
+    sizes = Prediction("How much?", ["little", "some", "much"], limits=[0.05, 0.5])
+    for number, answer in ((-3, "little"), (0.05, "some"), (torch.tensor(0.4), "some"),
+                           (np.float64(0.5), "much"), ("little", "little")):
+        assert sizes.compare(number).measured == answer
+    with pytest.raises(ValueError, match="measured must be a number, got nan"):
+        sizes.compare(float("nan"))
+    for limits in ([1], [2, 1], [1, 1], [1, 2, 3]):
+        with pytest.raises(ValueError, match="3 options need 2 limits, from small to large"):
+            Prediction("How much?", ["little", "some", "much"], limits)
+    works = Prediction("Does it work?", {"yes": True, "no": False})
+    assert works.options == ["yes", "no"]
+    assert works.compare(np.bool_(True)).measured == "yes"
+    assert works.compare(False).measured == "no"
+    with pytest.raises(ValueError, match="measured must be one of yes, no; got '2'"):
+        works.compare(2)
 
 
 def test_prediction_bundle_reads_as_text():
