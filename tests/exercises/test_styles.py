@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy import signal, stats
 from torch import nn
 from torch.nn import functional as F
 
@@ -132,13 +132,42 @@ SIZE = [lambda n, k, s, p, d: math.floor((n + 2 * p - d * (k - 1) - 1) / s + 1),
                                                          stride)),
         lambda n, k, s, p, d: nn.Conv1d(1, 1, k, s, p, d)(torch.zeros(1, 1, n)).shape[-1]]
 
+def convolve_by_offsets(image, kernel):
+    k = kernel.shape[0]
+    h, w = image.shape[0] - k + 1, image.shape[1] - k + 1
+    return sum(kernel[i, j] * image[i:i + h, j:j + w] for i in range(k) for j in range(k))
+
+
+def convolve_in_numpy(image, kernel):
+    windows = np.lib.stride_tricks.sliding_window_view(image.numpy(), kernel.shape)
+    return np.einsum("ijkl,kl->ij", windows, kernel.numpy())
+
+
+CONVOLVE = [convolve_by_offsets, convolve_in_numpy,
+            lambda x, w: (x.unfold(0, len(w), 1).unfold(1, len(w), 1) * w).sum((2, 3)),
+            lambda x, w: signal.correlate2d(x, w, "valid"),
+            lambda x, w: F.conv2d(x[None, None], w[None, None]).squeeze(0, 1)]
+
+
+def field_backwards(layers):
+    field = 1
+    for k, s in reversed(layers):
+        field = (field - 1) * s + k
+    return field
+
+
+RECEPTIVE_FIELD = [field_backwards, lambda layers: torch.tensor(field_backwards(layers)),
+                   lambda layers: 1 + sum((k - 1) * math.prod(s for _, s in layers[:i])
+                                          for i, (k, _) in enumerate(layers)),
+                   lambda layers: np.int64(1 + np.dot(
+                       [k - 1 for k, _ in layers],
+                       np.cumprod([1, *(s for _, s in layers[:-1])]))),
+                   lambda convs: float(field_backwards(convs))]
+
 SIMPLE_CNN = [[(32, 32, 32), (32, 16, 16), (64, 16, 16), (64, 8, 8), 4096, 512, 10],
               ((32, 32, 32), (32, 16, 16), (64, 16, 16), (64, 8, 8), (4096,), (512,), (10,)),
               [[32, 32, 32], [32, 16, 16], [64, 16, 16], [64, 8, 8], [4096], [512], [10]],
               [torch.Size(shape) for shape in convolution_sizes.simple_cnn_shapes()]]
-
-COUNTEREXAMPLE = [(28, 3, 2), [9, 5, 3], (224, 7, 2), tuple(np.array([28, 3, 2])),
-                  lambda: (32, 5, 4)]
 
 SAME = [lambda n, k, s: (n - 1) * s - n + k, lambda n, k, s: np.int64((n - 1) * s + k - n),
         lambda n, k, s: float(s * (n - 1) + k - n),
@@ -645,7 +674,7 @@ TOWER = [tower_by_append,
 BY_MODULE = {
     start_here: ("SHARE_RIGHT",), residual_idea: ("COEFFICIENTS", "IDENTITY", "SILENCE"),
     gradient_sum: ("TWO_TERMS", "LENGTH_SHARES"),
-    convolution_sizes: ("SIZE", "SIMPLE_CNN", "COUNTEREXAMPLE", "SAME"),
+    convolution_sizes: ("CONVOLVE", "SIZE", "SAME", "RECEPTIVE_FIELD", "SIMPLE_CNN"),
     batch_norm: ("UPDATE", "BATCHES", "FOLD"),
     residual_block: ("RESIDUAL", "PROJECTION", "BOTTLENECK"),
     resnet18: ("STAGE", "PARAMETERS", "SAME_NETWORK"), train_fashion_mnist: ("TRAIN_STEP",),

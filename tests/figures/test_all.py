@@ -91,7 +91,6 @@ def cases():
         (nine[0], range(9)), (nine[0], (3, 8, 1, 6, 0, 7, 2, 5, 4)),
         (nine[1], (7, 1, 2, 8, 3, 4, 9, 5, 6)), (nine[1], (7, 4, 3, 8, 2, 6, 9, 1, 5)))]
     fourfifths = torch.arange(1000) % 5 < 4
-    line = [("input", 96), ("conv1", 48), ("layer4", 3)]
     rows, sweep = experiment.load(), table.read("sweep")
     return {
         "batch_norm.shared_statistics": [(noise, 1), (noise[:1, :1], 0)],
@@ -101,12 +100,10 @@ def cases():
                                        ([[1, 123456]], [[1, 2]])],
         "convolution_sizes.coverage_maps": [({"valid": square, "full": square * 0 + 5}, 2),
                                             ({"alone": square}, 3)],
-        "convolution_sizes.borders": [(ones, {"zeros": framed, "kept": ones}),
-                                      (ones, {"other": ones * 0.75})],
-        "convolution_sizes.orders": [({"max": ([1, 2], [1, 2])},),
-                                     ({"average": ([1, 2, 3, 4], [1, 2, 3, 3])},)],
-        "convolution_sizes.walks": [({"96×96": line, "28×28": [(n, k // 3) for n, k in line]},),
-                                    ({"96×96": line},)],
+        "convolution_sizes.one_window": [([[0, 1], [2, -3]], [[1, 0.5], [-1, 2]]),
+                                         ([[0]], [[2]])],
+        "convolution_sizes.receptive_fields": [({"1 layer": framed, "2 layers": ones},),
+                                               ({"none": ones * 0},)],
         "gradient_sum.path_lengths": [
             ([math.comb(8, k) for k in range(9)], [0.3, 0.4, 0.2, 0.1, 0, 0, 0, 0, 0], "eight"),
             ([1, 2, 1], [0.6, 0.3, 0.1], "two")],
@@ -280,12 +277,8 @@ SQUARE, RAGGED = np.ones((2, 2)), {"a": np.ones((2, 2)), "b": np.ones((3, 3))}
     ("convolution_sizes.coverage_maps", ({}, 3), "need one shape"),
     ("convolution_sizes.coverage_maps", (RAGGED, 3), "need one shape"),
     ("convolution_sizes.coverage_maps", ({"a": np.ones(3)}, 3), "need one shape"),
-    ("convolution_sizes.borders", (SQUARE, {}), "needs at least one output"),
-    ("convolution_sizes.borders", (SQUARE, RAGGED), "need one shape"),
-    ("convolution_sizes.orders", ({},), "needs at least one pair"),
-    ("convolution_sizes.orders", ({"a": ([1, 2], [1])},), "a: both orders need as many values"),
-    ("convolution_sizes.walks", ({},), "needs at least one line"),
-    ("convolution_sizes.walks", ({"a": [("input", 3)], "b": [("conv", 3)]},), "the same layers"),
+    ("convolution_sizes.one_window", (SQUARE, np.ones((5, 1))), "need one shape"),
+    ("convolution_sizes.receptive_fields", ({},), "need one shape"),
     ("gradient_sum.path_lengths", ([1, 1], [1.0], ""), "one length, got 2, 1"),
     ("residual_block.orders", ({"wide": BasicBlock(4, 8)},), "this one projects"),
     ("residual_block.costs", (costs((1, 1)),), "at least two blocks, got 1"),
