@@ -98,9 +98,10 @@ def test_what_was_solved_and_predicted_outlives_the_kernel(copy, page):
 def test_a_part_of_the_network_becomes_a_file(copy, page):
     folder, address = copy
     lab.open_notebook(page, address, "03_convolution_sizes.ipynb")
-    answer = ("def size_after(n, k, s, p, d):\n"
-              "    return (n + 2 * p - d * (k - 1) - 1) // s + 1")
+    answer = ("def output_size(input_size, kernel_size, stride=1, padding=0, dilation=1):\n"
+              "    span = dilation * (kernel_size - 1) + 1\n"
+              "    return (input_size + 2 * padding - span) // stride + 1")
     run(page, "from torch.nn import functional as F")
-    run(page, "def size_after", answer)
-    says(run(page, "exercises.SIZE.check(size_after)"), r"✓ Right.*kept.in my_resnet\.py")
+    run(page, "def output_size", answer)
+    says(run(page, "exercises.SIZE.check(output_size)"), r"✓ Right.*kept.in my_resnet\.py")
     assert answer in (folder / "my_resnet.py").read_text(encoding="utf-8")
