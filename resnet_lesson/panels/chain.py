@@ -111,7 +111,7 @@ class Chain(FigurePanel):
                  f"w^{depth} = {plain}; (1 + w)^{depth} = {residual}")
         edge = FACTOR ** (1 / depth) - 1
         return (f"{words}. At this depth the product with shortcuts explodes as soon as "
-                f"w exceeds {edge:.2f}.").replace("-", "−")
+                f"w exceeds {edge:.2f} or falls below {-2 - edge:.2f}.").replace("-", "−")
 
 
 def runs(regions):
