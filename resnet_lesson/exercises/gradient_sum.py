@@ -84,7 +84,7 @@ SLOPE = Exercise(
            "The slope comes before x moves on. With a shortcut both gain something: the slope a "
            "1, the output x."),
     remark="torch's autograd found the same. It does just this, backwards, with matrices.",
-    minutes=5, difficulty=1)
+    minutes=4, difficulty=1)
 
 # ---------------------------------------------------------------- shares of the paths
 

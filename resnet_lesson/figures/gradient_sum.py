@@ -53,7 +53,8 @@ def flow(rows, shortcuts=("plain", "residual")):
     figure, axes = figures.new_figure(2, 3, size=(11, 6.6), sharex=True, sharey=True)
     rows = [row for row in rows if row.shortcut in shortcuts]
     found, depths = summarise(rows), sorted({row.depth for row in rows})
-    ends = bounds([value for s in found.values() for value in (s.low, s.high)])
+    low, high = bounds([value for s in found.values() for value in (s.low, s.high)])
+    ends = low, high + 1  # room for the highest mark
     zeros = sum(s.zeros for s in found.values())
     for ax, (norm, initialisation) in zip(
             axes.flat, itertools.product(NORMS, INITIALISATIONS), strict=True):
@@ -94,10 +95,10 @@ def _flow_caption(found, depths, zeros, shortcuts):
                      f"{here.count('explodes')} explode")
     seeds = next(iter(found.values())).seeds
     caption = (f"Median and range over {seeds} seeds. At {depth} blocks, of {len(here)} settings "
-               f"each, {'; '.join(words)}. The yellow band is 1/{FACTOR} to {FACTOR}: "
-               f"as a factor per block, up to {limits} blocks.")
+               f"each, {'; '.join(words)}. Yellow is 1/{FACTOR} to {FACTOR}: per "
+               f"block, a factor of up to {limits} blocks.")
     if zeros:
-        caption += f" {zeros} networks sit in the grey strip: their gradient is exactly 0."
+        caption += f" In {zeros} networks it is exactly 0 (grey strip)."
     return caption
 
 

@@ -4,6 +4,7 @@ import math
 import statistics
 from typing import NamedTuple
 
+from resnet_lesson.experiments.gradients import INITIALISATIONS, NORMS
 from resnet_lesson.words import short
 
 FACTOR = 100  # a ratio beyond 1/100 … 100 is called vanishing or exploding
@@ -116,10 +117,6 @@ def story(rows, carried, alike, depth):
         depth: of the rows to judge the first two sentences by, in blocks.
     """
     medians = {key: summary.median for key, summary in summarise(rows).items()}
-    found = {key[:3]: value for key, value in medians.items() if key[3] == depth}
-    plain, residual = ([(f"{name(*key[1:])} ({short(value)})", value)
-                        for key, value in found.items() if key[0] == arm]
-                       for arm in ("plain", "residual"))
     paths = len(next(iter(carried.values()))) - 1
     lengths = [(f"{network} ({mean_length(shares):.1f} of {paths})",
                 2 * mean_length(shares) < paths) for network, shares in carried.items()]
@@ -128,11 +125,12 @@ def story(rows, carried, alike, depth):
              if verdict(medians[arm, norm, "he", paths]) == "explodes"}
     sizes = [(f"{words}, cosine {cosine:.2f})", max(large.values()) - min(large.values()) < 0.2)
              for words, cosine in large.items()]
+    plain, residual = ([(norm, start, medians[arm, norm, start, depth])
+                        for norm in NORMS for start in INITIALISATIONS]
+                       for arm in ("plain", "residual"))
     return ["the story says", "it holds for", "it does not hold for"], [
-        ["1 · Plain gradients vanish", *_parted([(word, verdict(value) == "vanishes")
-                                                 for word, value in plain])],
-        ["2 · With the 1 they keep their size", *_parted([(word, verdict(value) == "holds")
-                                                          for word, value in residual])],
+        ["1 · Plain gradients vanish", *_by_norm(plain, "vanishes")],
+        ["2 · With the 1 they keep their size", *_by_norm(residual, "holds")],
         ["3 · Short paths carry the gradient", *_parted(lengths)],
         ["What counts is its size", *_parted(sizes)]]
 
@@ -140,6 +138,18 @@ def story(rows, carried, alike, depth):
 def mean_length(shares):
     """Return the mean number of branches on a path, each path counted by what it carries."""
     return sum(length * share for length, share in enumerate(shares))
+
+
+def _by_norm(cases, word):
+    """Return in words which cases (norm, start, ratio) earn a verdict, and which do not."""
+    both = []
+    for wanted in (True, False):
+        kept = {norm: ", ".join(f"{STARTS[start]} {short(value)}" for where, start, value in cases
+                                if where == norm and (verdict(value) == word) == wanted)
+                for norm in NORMS}
+        both.append("; ".join(f"{norm.replace('none', 'no norm')}: {words}"
+                              for norm, words in kept.items() if words) or "–")
+    return both
 
 
 def _parted(cases):

@@ -47,7 +47,7 @@ def test_an_answer_of_the_wrong_kind_is_told_what_was_expected():
         (gradient_sum.TWO_TERMS, lambda g, x, v: (v, v.sum()), "The branch term has the shape ()"),
         (gradient_sum.SLOPE, lambda layers, x, shortcut: [1.0, 2.0], "Expected one number, got"),
         (gradient_sum.PATH_SHARES, lambda slopes: slopes, "Expected 3 numbers for 2 slopes"),
-        (gradient_sum.BLOCK_GRADIENTS, lambda b, l, x: 0.5, "one for each block, got 1"),
+        (gradient_sum.BLOCK_GRADIENTS, lambda *_: 0.5, "one for each block, got 1"),
         (size, lambda *a: "5", "A size is a whole number, but you return str"),
         (size, lambda *a: float(size.solve(*a)), "is the right number but a float"),
         (convolution_sizes.SIMPLE_CNN, [(32, 32, 32)], "Expected a list of 7 shapes"),
