@@ -1,5 +1,6 @@
 """Exercises of notebook 02: a stack's slope, shares of paths, both terms, gradients by block."""
 
+import itertools
 import math
 
 import torch
@@ -7,7 +8,6 @@ from torch import nn
 
 from resnet_lesson.exercises.base import Exercise, Mistake, is_number, same, unsolved
 from resnet_lesson.exercises.source import slip
-from resnet_lesson.inside.gradients import path_shares
 from resnet_lesson.networks.blocks import BasicBlock
 
 # ---------------------------------------------------------------- the slope of a stack
@@ -98,6 +98,14 @@ def shares_by_length(slopes):
     return [part / sum(sums) for part in sums]
 
 
+def _path_by_path(slopes):
+    """Return the same as a tensor, with all 2^L paths walked one by one."""
+    sums = torch.zeros(len(slopes) + 1, dtype=torch.float64)
+    for choice in itertools.product([0, 1], repeat=len(slopes)):
+        sums[sum(choice)] += math.prod(itertools.compress(slopes, choice))
+    return sums / sums.sum()
+
+
 def _sums(slopes):
     return [share * math.prod(1 + w for w in slopes) for share in shares_by_length(slopes)]
 
@@ -132,7 +140,7 @@ PATH_SHARES = Exercise(
     solve=shares_by_length, run=_numbers, form=_how_many,
     cases=lambda draw: [([draw.uniform(0.2, 2.5) for _ in range(size)],)
                         for size in (2, 3, 5, 7)],
-    oracle=lambda slopes: torch.tensor(path_shares(slopes), dtype=torch.float64),
+    oracle=_path_by_path,
     where=lambda case, expected, given: (
         f"For the slopes {', '.join(f'{w:.2f}' for w in case[0])}: expected shares that begin "
         f"{expected[0]:.3f}, {expected[1]:.3f} and add up to 1; yours begin {given[0]:.3f}, "

@@ -191,23 +191,6 @@ def projected_shares(parts):
     return [(part @ total / size).item() for part in parts]
 
 
-def path_shares(slopes):
-    """Return the share of each path length in the product of all 1 + w, a list of L + 1 numbers.
-
-    Multiplied out, the product of L slopes is a sum over 2^L paths: each goes through some of the
-    branches and carries the product of their w. ``gradient_by_path_length`` has matrices for w.
-
-    Raises:
-        ValueError: a slope of −1, where all paths add up to zero.
-    """
-    sums = [1.0]
-    for w in slopes:
-        sums = [one + w * other for one, other in zip([*sums, 0], [0, *sums], strict=True)]
-    if -1 in slopes:
-        raise ValueError("path_shares needs slopes other than −1, where all paths add up to zero")
-    return [part / sum(sums) for part in sums]
-
-
 def line(start, end, points):
     """Return evenly spaced pictures on the straight line between two, (points, channels, H, W).
 
@@ -254,17 +237,6 @@ def correlation_by_distance(gradients):
                          f"got {len(flat)}, of which {int((sizes == 0).sum())} are zero")
     cosines = (flat / sizes) @ (flat / sizes).T
     return torch.stack([cosines.diagonal(d).mean() for d in range(len(flat))])
-
-
-def directional_derivative(model, X, direction, label=0, step=1e-6):
-    """Return central differences of a logit along a direction, shape (N,), in evaluation mode.
-
-    (f(x + h·d) − f(x − h·d)) ÷ 2h, with an error of order h² where f is smooth; in float32
-    rounding drowns it. ``direction`` has the shape of one picture.
-    """
-    with _unchanged(model), evaluating(model), torch.no_grad():
-        ahead, behind = model(X + step * direction), model(X - step * direction)
-    return (ahead[:, label] - behind[:, label]) / (2 * step)
 
 
 def settle_batch_norm(model, X):

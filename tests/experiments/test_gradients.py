@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from resnet_lesson.exercises.gradient_sum import PATH_SHARES
 from resnet_lesson.experiments import gradients
 from resnet_lesson.findings.gradient_flow import mean_length
 from resnet_lesson.inside import gradients as inside
@@ -129,11 +130,11 @@ def test_which_paths_carry_turns_with_the_setting_and_follows_from_the_terms(see
     for norm, start in (("none", "default"), ("batch norm", "he"), ("none", "he")):
         shares, squares = carried("residual", norm, start, seed)
         means.append(mean_length(shares))
-        assert abs(mean_length(inside.path_shares(squares)) - means[-1]) < 1.7
+        assert abs(mean_length(PATH_SHARES.solve(squares)) - means[-1]) < 1.7
         assert (shares[0] > 0.5) == (start == "default")
     assert means[0] < 1 and 5 < means[1] < 6 and 8.5 < means[2] < 10
     shares, squares = carried("pre-activation", "none", "he", seed)
-    assert abs(mean_length(inside.path_shares(squares)) - mean_length(shares)) < 0.2
+    assert abs(mean_length(PATH_SHARES.solve(squares)) - mean_length(shares)) < 0.2
 
 
 def ends(shortcut, norm, initialisation, depth, *, pictures=32, training=True):
