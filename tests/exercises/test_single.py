@@ -45,7 +45,7 @@ def test_an_answer_of_the_wrong_kind_is_told_what_was_expected():
         (gradient_sum.TWO_TERMS, lambda g, x, v: v, "Expected a pair (skip, branch)"),
         (gradient_sum.TWO_TERMS, lambda g, x, v: (v, None), "one of the two terms"),
         (gradient_sum.TWO_TERMS, lambda g, x, v: (v, v.sum()), "The branch term has the shape ()"),
-        (gradient_sum.SLOPE, lambda layers, x, shortcut: [1.0, 2.0], "Expected one number, the slope"),
+        (gradient_sum.SLOPE, lambda *_: [1.0, 2.0], "Expected one number, the slope"),
         (gradient_sum.PATH_SHARES, lambda slopes: slopes, "Expected 3 numbers for 2 slopes"),
         (gradient_sum.BLOCK_GRADIENTS, lambda *_: 0.5, "one for each block, got 1"),
         (size, lambda *a: "5", "A size is a whole number, but you return str"),
