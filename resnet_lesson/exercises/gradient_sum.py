@@ -125,11 +125,15 @@ def _first(slopes):
 def _numbers(answer, case):
     given = answer(*case)
     if isinstance(given, list | tuple) and not unsolved(*given):
+        if any(isinstance(value, torch.Tensor) and value.numel() > 1 for value in given):
+            return given
         given = [float(torch.as_tensor(value).detach()) for value in given]
     return given if unsolved(given) else torch.as_tensor(given, dtype=torch.float64).flatten()
 
 
 def _how_many(given, case):
+    if not isinstance(given, torch.Tensor):
+        return "Expected a list of numbers; yours holds tensors of several."
     if len(given) == len(case[0]) + 1:
         return None
     return (f"Expected {len(case[0]) + 1} numbers for {len(case[0])} slopes, got {len(given)}. A "
@@ -205,6 +209,9 @@ def _a_pair(given, case):
     if unsolved(*given):
         return "Not solved yet: one of the two terms is still missing."
     for name, part in zip(("skip", "branch"), given, strict=True):
+        if isinstance(part, tuple):
+            return (f"The {name} term is a tuple. torch.autograd.grad returns one; take its only "
+                    "entry, as in branch, = torch.autograd.grad(…).")
         if torch.as_tensor(part).shape != case[1].shape:
             return (f"The {name} term has the shape {tuple(torch.as_tensor(part).shape)}; a "
                     f"gradient at x has the shape of x, {tuple(case[1].shape)}.")
@@ -302,6 +309,8 @@ def _of_weights(blocks, loss, x):
 
 
 def _one_per_block(given, case):
+    if not isinstance(given, torch.Tensor):
+        return "These are whole tensors of gradients. Return the norm of each, one number a block."
     if len(given) == len(case[0]):
         return None
     return (f"Expected {len(case[0])} numbers, one for each block, got {len(given)}. Keep every "
