@@ -127,6 +127,6 @@ def shattered(alike, distances):
            ylim=(-0.15, 1.05))
     figure.legend(*ax.get_legend_handles_labels(), loc="outside right upper")
     seeds = len(next(iter(alike.values())))
-    figure.caption = (f"One step apart, mean of {seeds} seeds: {'; '.join(words)}. Bands reach "
-                      "from the smallest to the largest seed.")
+    figure.caption = (f"One step apart, mean of {seeds} seeds: {'; '.join(words)}. Bands: from "
+                      "smallest to largest.")
     return figure
