@@ -1,6 +1,7 @@
 """Right answers in other correct styles than the solution's: four and more for every exercise."""
 
 import copy
+import itertools
 import math
 
 import numpy as np
@@ -110,20 +111,101 @@ def terms_by_difference(g, x, v):
 TWO_TERMS = [terms_by_backward, terms_by_vjp, terms_by_func, terms_by_difference]
 
 
-def shares_by_scipy(depth, w):
-    return stats.binom.pmf(np.arange(depth + 1), depth, w / (1 + w))
+def slope_by_lists(layers, x, shortcut):
+    slopes = []
+    for value, slope in layers:
+        slopes.append(slope(x) + int(shortcut))
+        x = value(x) + shortcut * x
+    return np.prod(slopes)
 
 
-def shares_by_products(depth, w):
-    parts = [1.0]
-    for _ in range(depth):
-        parts = [a + w * b for a, b in zip([*parts, 0], [0, *parts], strict=True)]
-    return torch.tensor(parts, dtype=torch.float64) / sum(parts)
+def slope_by_autograd(layers, x, shortcut):
+    start = torch.tensor(float(x), requires_grad=True, dtype=torch.float64)
+    end = start
+    for g, _ in layers:
+        end = g(end) + (end if shortcut else 0)
+    end.backward()
+    return start.grad
 
 
-LENGTH_SHARES = [shares_by_scipy, shares_by_products,
-                 lambda L, w: tuple(math.comb(L, k) * w**k / (1 + w)**L for k in range(L + 1)),
-                 lambda L, w: np.flip((np.poly1d([w, 1])**L).coeffs) / (1 + w)**L]
+def slope_by_recursion(layers, x, shortcut):
+    if not layers:
+        return 1
+    (g, slope), *others = layers
+    return (slope(x) + shortcut) * slope_by_recursion(others, g(x) + shortcut * x, shortcut)
+
+
+def slope_by_difference(layers, x, shortcut, h=1e-6):
+    ends = []
+    for end in (x + h, x - h):
+        for g, _ in layers:
+            end = g(end) + end if shortcut else g(end)
+        ends.append(end)
+    return (ends[0] - ends[1]) / (2 * h)
+
+
+SLOPE = [slope_by_lists, slope_by_autograd, slope_by_recursion, slope_by_difference]
+
+
+def shares_by_all_paths(slopes):
+    found = [0] * (len(slopes) + 1)
+    for choice in itertools.product([0, 1], repeat=len(slopes)):
+        found[sum(choice)] += math.prod(w for w, through in zip(slopes, choice, strict=True)
+                                        if through)
+    return [value / sum(found) for value in found]
+
+
+def shares_in_place(slopes):
+    found = [1.0] + [0.0] * len(slopes)
+    for w in slopes:
+        for k in range(len(slopes), 0, -1):
+            found[k] += w * found[k - 1]
+    return torch.tensor(found) / math.prod(1 + w for w in slopes)
+
+
+PATH_SHARES = [shares_by_all_paths, shares_in_place,
+               lambda slopes: np.poly(-np.array(slopes)) / np.prod(1 + np.array(slopes)),
+               lambda w: tuple(sum(map(math.prod, itertools.combinations(w, k)))
+                               / math.prod(1 + one for one in w) for k in range(len(w) + 1))]
+
+
+def norms_by_retain(blocks, loss, x):
+    outputs = []
+    for block in blocks:
+        x = block(x)
+        x.retain_grad()
+        outputs.append(x)
+    loss(x).backward()
+    return [output.grad.norm() for output in outputs]
+
+
+def norms_by_hooks(blocks, loss, x):
+    found = []
+    for block in blocks:
+        x = block(x)
+        x.register_hook(lambda gradient: found.append(gradient.norm().item()))
+    loss(x).backward()
+    return found[::-1]
+
+
+def norms_by_parts(blocks, loss, x):
+    found = []
+    for number in range(1, len(blocks) + 1):
+        middle = nn.Sequential(*blocks[:number])(x).detach().requires_grad_()
+        end = nn.Sequential(*blocks[number:])(middle)
+        found.append(torch.autograd.grad(loss(end), middle)[0].square().sum().sqrt())
+    return torch.stack(found)
+
+
+def norms_in_numpy(blocks, loss, x):
+    outputs = [blocks[0](x)]
+    for block in blocks[1:]:
+        outputs += [block(outputs[-1])]
+    return np.array([np.linalg.norm(part.numpy()) for part in
+                     torch.autograd.grad(loss(outputs[-1]), outputs)])
+
+
+BLOCK_GRADIENTS = [norms_by_retain, norms_by_hooks, norms_by_parts, norms_in_numpy]
 
 SIZE = [lambda n, k, s, p, d: math.floor((n + 2 * p - d * (k - 1) - 1) / s + 1),
         lambda n, k, s, p, d: np.int64((n + 2 * p - d * (k - 1) - 1) // s + 1),
@@ -673,8 +755,8 @@ TOWER = [tower_by_append,
 
 BY_MODULE = {
     start_here: ("SHARE_RIGHT",), residual_idea: ("COEFFICIENTS", "IDENTITY", "SILENCE"),
-    gradient_sum: ("TWO_TERMS", "LENGTH_SHARES"),
     convolution_sizes: ("CONVOLVE", "SIZE", "SAME", "RECEPTIVE_FIELD", "SIMPLE_CNN"),
+    gradient_sum: ("SLOPE", "PATH_SHARES", "TWO_TERMS", "BLOCK_GRADIENTS"),
     batch_norm: ("UPDATE", "BATCHES", "FOLD"),
     residual_block: ("RESIDUAL", "PROJECTION", "BOTTLENECK"),
     resnet18: ("STAGE", "PARAMETERS", "SAME_NETWORK"), train_fashion_mnist: ("TRAIN_STEP",),

@@ -27,7 +27,6 @@ from resnet_lesson.data.splits import Split
 from resnet_lesson.experiments import gradients as experiment
 from resnet_lesson.experiments import table
 from resnet_lesson.figures import residual_block
-from resnet_lesson.inside.gradients import Profile, Share
 from resnet_lesson.networks import resnet
 from resnet_lesson.networks.blocks import BasicBlock, Bottleneck
 from resnet_lesson.networks.mutants import Finding
@@ -41,8 +40,8 @@ DRAWING = {f"{module.__name__.rpartition('.')[2]}.{name}": function
            for name, function in inspect.getmembers(module, inspect.isfunction)
            if function.__module__ == module.__name__ and not name.startswith("_")
            and "new_figure(" in inspect.getsource(function)}
-RECORDED = {"gradient_sum.flow", "gradient_sum.two_ratios", "with_and_without.published",
-            "with_and_without.gaps", "with_and_without.norms"}  # drawn from results, not made up
+RECORDED = {"gradient_sum.flow", "with_and_without.published", "with_and_without.gaps",
+            "with_and_without.norms"}  # drawn from results, not made up
 
 
 def history(*validation):
@@ -81,9 +80,6 @@ def cases():
     split = Split(torch.from_numpy(rng.integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)),
                   torch.arange(20) % 10)
     truth = one_hot(split.labels, 10)
-    terms, late = ([Share("1.0", share, 0.5), Share("1.1", 0.5, 0.5)] for share in (0.1, 0.8))
-    profile = Profile(("1.0", "1.1"), (0.3, 0.1), (1, 1), (1, 1), 2.3)
-    growing = profile._replace(gradients=(6, 0.1))
     right = {"residual": {"1.0": 400, "1.1": 870, "2.0": 860},
              "plain": {"1.0": 100, "1.1": 120, "2.0": None}}
     nine = [f"layer1.{i}" for i in range(9)], [f"layer{1 + i // 3}.{i % 3}" for i in range(9)]
@@ -105,17 +101,12 @@ def cases():
         "convolution_sizes.receptive_fields": [({"1 layer": framed, "2 layers": ones},),
                                                ({"none": ones * 0},)],
         "gradient_sum.path_lengths": [
-            ([math.comb(8, k) for k in range(9)], [0.3, 0.4, 0.2, 0.1, 0, 0, 0, 0, 0], "eight"),
-            ([1, 2, 1], [0.6, 0.3, 0.1], "two")],
-        "gradient_sum.terms": [(terms, late), (late, terms)],
-        "gradient_sum.profiles": [({"plain": (profile, growing), "residual": (growing, profile)},),
-                                  ({"residual": (profile, profile)},)],
+            ({"small": [0.6, 0.3, 0.1], "large": [0.1, 0.2, end]},
+             {"small": [0.5, 0.4, 0.1], "large": [0.1, 0.3, 0.6]}) for end in (0.7, 0.5)],
         "gradient_sum.flow": [(rows, ("plain", "residual", "pre-activation")), (rows,)],
-        "gradient_sum.two_ratios": [(rows, 64), (rows, 32)],
         "gradient_sum.shattered": [
-            ({"smooth": np.arange(3.0), "rough": np.array([1.0, -1, 1])},
-             {"smooth": [[1, 0.9, 0.8], [1, 0.7, 0.6]], "rough": [[1, 0, 0], [1, end, 0]]}, [1, 2])
-            for end in (0.1, 0.5)],
+            ({("residual", "none"): [[1, 0.9, 0.8], [1, 0.7, 0.6]],
+              ("plain", "batch norm"): [[1, 0, 0], [1, end, 0]]}, [1, 2]) for end in (0.1, 0.5)],
         "looking_inside.feature_maps": [(noise[0, :1], {"stem": noise[0] * (noise[0] > low)}, 3)
                                         for low in (0, 0.5)],
         "looking_inside.shares": [({"1.0": 0.5, "1.1": end, "2.0": 0.75},) for end in (0.2, 0.9)],
@@ -279,7 +270,6 @@ SQUARE, RAGGED = np.ones((2, 2)), {"a": np.ones((2, 2)), "b": np.ones((3, 3))}
     ("convolution_sizes.coverage_maps", ({"a": np.ones(3)}, 3), "need one shape"),
     ("convolution_sizes.one_window", (SQUARE, np.ones((5, 1))), "need one shape"),
     ("convolution_sizes.receptive_fields", ({},), "need one shape"),
-    ("gradient_sum.path_lengths", ([1, 1], [1.0], ""), "one length, got 2, 1"),
     ("residual_block.orders", ({"wide": BasicBlock(4, 8)},), "this one projects"),
     ("residual_block.costs", (costs((1, 1)),), "at least two blocks, got 1"),
     ("residual_block.shortcuts", ({"plain": resnet.small_resnet(8, residual=False)},),
