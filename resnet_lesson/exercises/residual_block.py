@@ -143,16 +143,23 @@ def _half_solved(given, case):
     return None
 
 
+def _only(names, others):
+    """Return the tensors that only the first has, in words; of a layer that is new, its name."""
+    layers = {name.rpartition(".")[0] for name in others}
+    found = [name if (layer := name.rpartition(".")[0]) in layers else layer
+             for name in names if name not in others]
+    return ", ".join(dict.fromkeys(found)) or "nothing"
+
+
 def _difference_of(right):
     """Return what says where a block and ``right`` part."""
     def where(case, expected, given):
         call, ours, theirs = _call_of(right, case), expected["layers"], given["layers"]
-        missing, extra = sorted(set(ours) - set(theirs)), sorted(set(theirs) - set(ours))
-        if missing or extra:
+        if ours.keys() != theirs.keys():
             layers = dict.fromkeys(name.rpartition(".")[0] for name in ours)
             return (f"{call} should hold the layers {', '.join(layers)}, by these names, since "
-                    f"weights are poured in by name; missing: {', '.join(missing) or 'nothing'}; "
-                    f"not expected: {', '.join(extra) or 'nothing'}.")
+                    f"weights are poured in by name; missing: {_only(ours, theirs)}; not "
+                    f"expected: {_only(theirs, ours)}.")
         for name, shape in ours.items():
             if theirs[name] != shape:
                 return f"{name} of {call} has the shape {theirs[name]}, expected {shape}."
