@@ -188,7 +188,7 @@ def _follow(case, expected, given):
         return ("Compare the shapes of both paths just before the addition. Where there is a 1×1 "
                 "convolution, X goes through it on its way to the addition, and nowhere else.")
     if given["layers"].keys() != expected["layers"].keys():
-        return "Layers under other names may compute the same; the check can pour nothing into them."
+        return "Layers under other names may compute the same; nothing can be poured into them."
     if given["layers"] != expected["layers"]:
         return ("Only the first convolution and the shortcut see the input's channels; everything "
                 "after them sees the output's. The branch has 3×3 kernels, the shortcut 1×1.")
