@@ -101,6 +101,8 @@ def _run_of(right):
         found = {"layers": wanted}
         try:
             if any(nn.parameter.is_lazy(weight) for weight in block.parameters()):
+                if right is BasicBlock:
+                    return LAZY
                 with torch.no_grad():
                     block.eval()(x)   # lazy layers find their shapes
             found["layers"] = {name: tuple(value.shape)
@@ -194,6 +196,9 @@ def _follow(case, expected, given):
                 "after them sees the output's. The branch has 3×3 kernels, the shortcut 1×1.")
     return "Follow the drawing: conv1, bn1, ReLU, conv2, bn2, plus shortcut, ReLU."
 
+
+LAZY = ("Lazy layers have no sizes before the first batch, and so no parameters to count or to pour "
+        "weights into. Here both numbers of channels are given: nn.Conv2d and nn.BatchNorm2d.")
 
 # what people write into forward, with the book's name of the projection
 IN_FORWARD = (

@@ -134,7 +134,7 @@ def written(block, size):
                          if isinstance(layer, nn.Conv2d))
 
 
-def fastest_steps(blocks, size, repeats=9):
+def fastest_steps(blocks, size, repeats=7):
     """Return ``{name: seconds}`` of a step, forward and backward, on one picture.
 
     The blocks take turns, so that a slow moment of the machine meets all of them.

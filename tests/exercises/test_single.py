@@ -29,6 +29,12 @@ class OnlyLayers(residual_block.Residual):
         ...
 
 
+class LazyBlock(residual_block.BasicBlock):
+    def __init__(self, in_channels, out_channels, stride=1):
+        super().__init__(in_channels, out_channels, stride)
+        self.conv2 = nn.LazyConv2d(out_channels, 3, padding=1, bias=False)
+
+
 class TooManyChannels(residual_block.Residual):
     def __init__(self, input_channels, num_channels, use_1x1conv=False, strides=1):
         super().__init__(input_channels, num_channels, use_1x1conv, strides)
@@ -64,6 +70,7 @@ def test_an_answer_of_the_wrong_kind_is_told_what_was_expected():
         (residual_block.RESIDUAL, PresentBook, "later editions of the book"),
         (residual_block.RESIDUAL, OnlyLayers, "Half solved: the layers are right"),
         (residual_block.RESIDUAL, TooManyChannels, "everything after them sees the output"),
+        (residual_block.BASIC_BLOCK, LazyBlock, "Lazy layers have no sizes before the first batch"),
         (residual_block.BASIC_BLOCK, residual_block.Residual, "takes a bias away again"),
         (resnet18.STAGE, lambda *a: nn.Linear(3, 3), "holds 0 blocks"),
         (resnet18.PARAMETERS, lambda *a: "many", "Expected a number of parameters, got str"),

@@ -295,19 +295,21 @@ class AsTorchvisions(nn.Module):
         return self.relu(out)
 
 
-class LazyBasic(nn.Module):
+class ByParts(nn.Module):
     def __init__(self, in_channels, out_channels, stride=1):
         super().__init__()
-        self.conv1 = nn.LazyConv2d(out_channels, 3, stride=stride, padding=1, bias=False)
-        self.conv2 = nn.LazyConv2d(out_channels, 3, padding=1, bias=False)
-        self.bn1, self.bn2 = nn.LazyBatchNorm2d(), nn.LazyBatchNorm2d()
+        for number, channels in enumerate((in_channels, out_channels), 1):
+            step = stride if number == 1 else 1
+            setattr(self, f"conv{number}", nn.Conv2d(channels, out_channels, 3, step, 1, bias=False))
+            setattr(self, f"bn{number}", nn.BatchNorm2d(out_channels))
         self.downsample = nn.Sequential()
         if not (in_channels == out_channels and stride == 1):
-            self.downsample.append(nn.LazyConv2d(out_channels, 1, stride=stride, bias=False))
-            self.downsample.append(nn.LazyBatchNorm2d())
+            self.downsample.append(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False))
+            self.downsample.append(nn.BatchNorm2d(out_channels))
 
     def forward(self, x):
-        return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))) + self.downsample(x))
+        branch = nn.Sequential(self.conv1, self.bn1, nn.ReLU(), self.conv2, self.bn2)
+        return (branch(x) + self.downsample(x)).clamp(min=0)
 
 
 class Norm(nn.Module):
@@ -335,7 +337,7 @@ class WithOwnNorm(AsTorchvisions):
             self.downsample[1] = Norm(out_channels)
 
 
-BASIC_BLOCK = [FromResidual, AsTorchvisions, LazyBasic, WithOwnNorm]
+BASIC_BLOCK = [FromResidual, AsTorchvisions, ByParts, WithOwnNorm]
 
 
 def zero_in_place(block):
