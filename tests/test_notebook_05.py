@@ -56,7 +56,7 @@ def test_what_a_bottleneck_writes_turns_with_the_width_that_it_is_compared_with(
     basic, wide = (pictures.written(BasicBlock(width, width), size) for width in (64, 256))
     bottleneck = pictures.written(Bottleneck(256, 256), size)
     assert bottleneck == 3 * basic == 0.75 * wide
-    assert basic == size**2 * (64 + 64) and pictures.written(BasicBlock(4, 8), 5) == 25 * (8 + 8 + 8)
+    assert basic == size**2 * (64 + 64) and pictures.written(BasicBlock(4, 8), 5) == 25 * 24
 
 
 def test_a_preactivated_stage_is_x_and_all_branches_until_a_block_projects():

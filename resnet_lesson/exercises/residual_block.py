@@ -197,8 +197,8 @@ def _follow(case, expected, given):
     return "Follow the drawing: conv1, bn1, ReLU, conv2, bn2, plus shortcut, ReLU."
 
 
-LAZY = ("Lazy layers have no sizes before the first batch, and so no parameters to count or to pour "
-        "weights into. Here both numbers of channels are given: nn.Conv2d and nn.BatchNorm2d.")
+LAZY = ("Lazy layers have no sizes before the first batch, and so no parameters to count or to "
+        "pour weights into. Here both numbers of channels are given: nn.Conv2d and nn.BatchNorm2d.")
 
 # what people write into forward, with the book's name of the projection
 IN_FORWARD = (

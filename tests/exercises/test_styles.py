@@ -299,8 +299,8 @@ class ByParts(nn.Module):
     def __init__(self, in_channels, out_channels, stride=1):
         super().__init__()
         for number, channels in enumerate((in_channels, out_channels), 1):
-            step = stride if number == 1 else 1
-            setattr(self, f"conv{number}", nn.Conv2d(channels, out_channels, 3, step, 1, bias=False))
+            step, bias = stride if number == 1 else 1, False
+            setattr(self, f"conv{number}", nn.Conv2d(channels, out_channels, 3, step, 1, bias=bias))
             setattr(self, f"bn{number}", nn.BatchNorm2d(out_channels))
         self.downsample = nn.Sequential()
         if not (in_channels == out_channels and stride == 1):
