@@ -15,6 +15,7 @@ TITLES = {path.name for path in PATHS}
 LIMITS = {
     "02_gradient_sum": 45,
     "03_convolution_sizes": 45,
+    "05_residual_block": 45,
 }
 CORE = {name for name in LIMITS if "00" < name < "10"}
 

@@ -29,6 +29,12 @@ class OnlyLayers(residual_block.Residual):
         ...
 
 
+class LazyBlock(residual_block.BasicBlock):
+    def __init__(self, in_channels, out_channels, stride=1):
+        super().__init__(in_channels, out_channels, stride)
+        self.conv2 = nn.LazyConv2d(out_channels, 3, padding=1, bias=False)
+
+
 class TooManyChannels(residual_block.Residual):
     def __init__(self, input_channels, num_channels, use_1x1conv=False, strides=1):
         super().__init__(input_channels, num_channels, use_1x1conv, strides)
@@ -65,8 +71,9 @@ def test_an_answer_of_the_wrong_kind_is_told_what_was_expected():
         (residual_block.RESIDUAL, residual_block.Residual(3, 3), "Give the class itself"),
         (residual_block.RESIDUAL, PresentBook, "later editions of the book"),
         (residual_block.RESIDUAL, OnlyLayers, "Half solved: the layers are right"),
-        (residual_block.RESIDUAL, TooManyChannels, "everything after them sees num_channels"),
-        (residual_block.BOTTLENECK, lambda c: [c], "Expected a number of weights, got list"),
+        (residual_block.RESIDUAL, TooManyChannels, "everything after them sees the output"),
+        (residual_block.BASIC_BLOCK, LazyBlock, "Lazy layers have no sizes before the first batch"),
+        (residual_block.BASIC_BLOCK, residual_block.Residual, "takes a bias away again"),
         (resnet18.STAGE, lambda *a: nn.Linear(3, 3), "holds 0 blocks"),
         (resnet18.PARAMETERS, lambda *a: "many", "Expected a number of parameters, got str"),
         (with_and_without.CONFOUNDS, lambda p, r: "seed", "Expected a set of names, got str"),
@@ -77,12 +84,12 @@ def test_an_answer_of_the_wrong_kind_is_told_what_was_expected():
         assert not verdict.right and words in verdict.words, (words, verdict)
 
 
-def test_the_solution_of_the_block_is_the_packages():
-    for (inputs, channels, project, strides), shape in residual_block.SETTINGS:
-        ours = blocks.Residual(inputs, channels, project, strides)
-        theirs = residual_block.Residual(inputs, channels, project, strides)
+@pytest.mark.parametrize(("exercise", "package"), [
+    (residual_block.RESIDUAL, blocks.Residual), (residual_block.BASIC_BLOCK, blocks.BasicBlock)])
+def test_the_solution_of_a_block_is_the_packages(exercise, package):
+    for arguments, options, x in exercise.cases(None):
+        ours, theirs = (kind(*arguments, **options) for kind in (package, exercise.solve))
         theirs.load_state_dict(ours.state_dict())
-        x = torch.randn(shape)
         assert torch.equal(ours(x), theirs(x))
 
 

@@ -63,31 +63,6 @@ IDENTITY = [lambda n: [torch.cat([torch.eye(n), -torch.eye(n)], d) for d in (1, 
             identity_in_numpy, identity_by_slices]
 
 
-def zero_in_place(block):
-    with torch.no_grad():
-        block.bn2.weight.zero_()
-        block.bn2.bias.zero_()
-    return block
-
-
-def zero_data(block):
-    for parameter in block.bn2.parameters():
-        parameter.data.fill_(0)
-
-
-def zero_new_parameters(block):
-    block.bn2.weight = nn.Parameter(torch.zeros_like(block.bn2.weight))
-    block.bn2.bias = nn.Parameter(torch.zeros_like(block.bn2.bias))
-
-
-def zero_state(block):
-    state = block.state_dict()
-    block.load_state_dict(state | {name: state[name] * 0 for name in ("bn2.weight", "bn2.bias")})
-
-
-SILENCE = [zero_in_place, zero_data, zero_new_parameters, zero_state]
-
-
 def terms_by_backward(g, x, v):
     x = x.clone().requires_grad_(True)
     g(x).backward(v)
@@ -396,16 +371,109 @@ class NoConv3Attribute(nn.Module):
 
 RESIDUAL = [WithReluModules, Lazy, TorchFunctions, SequentialInForward, NoConv3Attribute]
 
-PROJECTION = [lambda i, o, s: not (i == o and s == 1), lambda i, o, s: int(i != o or s > 1),
-              lambda a, b, c: np.bool_(a != b) | np.bool_(c != 1),
-              lambda i, o, s: torch.tensor(i != o or s != 1), lambda i, o, s: (i, 1) != (o, s)]
+class FromResidual(residual_block.Residual):
+    def __init__(self, in_channels, out_channels, stride=1):
+        super().__init__(in_channels, out_channels, False, stride)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, (3, 3), stride, 1, bias=False)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding="same", bias=False)
+        if (in_channels, 1) != (out_channels, stride):
+            self.downsample = nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride,
+                                                      bias=False), nn.BatchNorm2d(out_channels))
+        else:
+            self.downsample = nn.Identity()
 
-BOTTLENECK = [lambda c: 17 * (c // 4)**2, lambda c: np.int64(c * c // 2 + 9 * (c // 4)**2),
-              lambda c: torch.tensor(17 * (c // 4)**2), lambda c: 17 * (c / 4)**2,
-              lambda channels: sum(w.numel() for w in nn.Sequential(
-                  nn.Conv2d(channels, channels // 4, 1, bias=False),
-                  nn.Conv2d(channels // 4, channels // 4, 3, bias=False),
-                  nn.Conv2d(channels // 4, channels, 1, bias=False)).parameters())]
+    def forward(self, X):
+        Y = self.bn2(self.conv2(self.bn1(self.conv1(X)).relu()))
+        return torch.relu(self.downsample(X) + Y)
+
+
+class AsTorchvisions(nn.Module):
+    def __init__(self, inplanes, planes, stride=1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inplanes, planes, 3, stride, 1, bias=False)
+        self.bn1, self.relu = nn.BatchNorm2d(planes), nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(planes, planes, 3, 1, 1, bias=False)
+        self.bn2, self.downsample = nn.BatchNorm2d(planes), None
+        if stride > 1 or inplanes != planes:
+            self.downsample = nn.Sequential(nn.Conv2d(inplanes, planes, 1, stride, bias=False),
+                                            nn.BatchNorm2d(planes))
+
+    def forward(self, x):
+        identity = x if self.downsample is None else self.downsample(x)
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        out += identity
+        return self.relu(out)
+
+
+class ByParts(nn.Module):
+    def __init__(self, in_channels, out_channels, stride=1):
+        super().__init__()
+        for number, channels in enumerate((in_channels, out_channels), 1):
+            step, bias = stride if number == 1 else 1, False
+            setattr(self, f"conv{number}", nn.Conv2d(channels, out_channels, 3, step, 1, bias=bias))
+            setattr(self, f"bn{number}", nn.BatchNorm2d(out_channels))
+        self.downsample = nn.Sequential()
+        if not (in_channels == out_channels and stride == 1):
+            self.downsample.append(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False))
+            self.downsample.append(nn.BatchNorm2d(out_channels))
+
+    def forward(self, x):
+        branch = nn.Sequential(self.conv1, self.bn1, nn.ReLU(), self.conv2, self.bn2)
+        return (branch(x) + self.downsample(x)).clamp(min=0)
+
+
+class Norm(nn.Module):
+    """A batch norm written by hand, with the names of torch's."""
+
+    def __init__(self, num_features, eps=1e-5, momentum=0.1):
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight = nn.Parameter(torch.ones(num_features))
+        self.bias = nn.Parameter(torch.zeros(num_features))
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+
+    def forward(self, x):
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias,
+                            self.training, self.momentum, self.eps)
+
+
+class WithOwnNorm(AsTorchvisions):
+    def __init__(self, in_channels, out_channels, stride=1):
+        super().__init__(in_channels, out_channels, stride)
+        self.bn1, self.bn2 = Norm(out_channels), Norm(out_channels)
+        if self.downsample is not None:
+            self.downsample[1] = Norm(out_channels)
+
+
+BASIC_BLOCK = [FromResidual, AsTorchvisions, ByParts, WithOwnNorm]
+
+
+def zero_in_place(block):
+    with torch.no_grad():
+        block.bn2.weight.zero_()
+        block.bn2.bias.zero_()
+    return block
+
+
+def zero_data(block):
+    for parameter in block.bn2.parameters():
+        parameter.data.fill_(0)
+
+
+def zero_new_parameters(block):
+    block.bn2.weight = nn.Parameter(torch.zeros_like(block.bn2.weight))
+    block.bn2.bias = nn.Parameter(torch.zeros_like(block.bn2.bias))
+
+
+def zero_state(block):
+    state = block.state_dict()
+    block.load_state_dict(state | {name: state[name] * 0 for name in ("bn2.weight", "bn2.bias")})
+
+
+SILENCE = [zero_in_place, zero_data, zero_new_parameters, zero_state]
 
 
 def stage_by_modules(i, o, n, s):
@@ -758,7 +826,7 @@ BY_MODULE = {
     convolution_sizes: ("CONVOLVE", "SIZE", "SAME", "RECEPTIVE_FIELD", "SIMPLE_CNN"),
     gradient_sum: ("SLOPE", "PATH_SHARES", "TWO_TERMS", "BLOCK_GRADIENTS"),
     batch_norm: ("UPDATE", "BATCHES", "FOLD"),
-    residual_block: ("RESIDUAL", "PROJECTION", "BOTTLENECK"),
+    residual_block: ("RESIDUAL", "BASIC_BLOCK", "SILENCE"),
     resnet18: ("STAGE", "PARAMETERS", "SAME_NETWORK"), train_fashion_mnist: ("TRAIN_STEP",),
     with_and_without: ("CONFOUNDS", "PAIRED_INTERVAL"),
     looking_inside: ("WITHOUT_BLOCK", "CALIBRATION"),
