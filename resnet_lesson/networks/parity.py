@@ -25,8 +25,7 @@ from resnet_lesson.networks.resnet import FAMILY
 from resnet_lesson.networks.weights import load, mismatches
 
 DEPTHS = tuple(FAMILY)
-STAGES = {"maxpool": "stem", "layer1": "stage 1", "layer2": "stage 2", "layer3": "stage 3",
-          "layer4": "stage 4", "avgpool": "pooled", "fc": "logits"}
+STAGES = ("stem", "stage 1", "stage 2", "stage 3", "stage 4", "pooled", "logits")
 TOLERANCE = 1e-8
 
 
@@ -98,15 +97,30 @@ def freshen(model):
 
 @torch.no_grad()
 def stage_outputs(model, x):
-    """Return what each stage of a network gives for ``x``, in order, by the names in ``STAGES``.
+    """Return what each part of a network gives for ``x``, in order, by the names in ``STAGES``.
 
-    Works for torchvision's networks and for ours with the 7×7 stem; the mode stays as it is.
+    Works for torchvision's networks, for ours with the 7×7 stem, and for whatever has layers
+    ``layer1`` … ``layer4`` and ``fc``, however its ``forward`` runs them. The mode stays as it is.
     """
     found, hooks = {}, []
-    for name, label in STAGES.items():
-        def keep(module, inputs, output, label=label):
-            found[label] = output.detach().clone()  # torchvision's ReLU overwrites its input
-        hooks.append(getattr(model, name).register_forward_hook(keep))
+
+    def keep(label, value):
+        found[label] = value.detach().clone()  # torchvision's ReLU overwrites its input
+
+    def before(layer, label):
+        hooks.append(layer.register_forward_pre_hook(
+            lambda module, inputs: None if label in found else keep(label, inputs[0])))
+
+    def after(layer, label):
+        hooks.append(layer.register_forward_hook(lambda module, inputs, out: keep(label, out)))
+
+    stem, *stages, pooled, logits = STAGES
+    for name, label in zip(("layer1", "layer2", "layer3", "layer4"), stages, strict=True):
+        for layer in (getattr(model, name), *getattr(model, name)):
+            before(layer, stem)
+            after(layer, label)  # the last one that runs has the last word
+    before(model.fc, pooled)
+    after(model.fc, logits)
     try:
         model(x)
     finally:
