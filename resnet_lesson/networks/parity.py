@@ -12,6 +12,7 @@ networks that are wrong on purpose.
 import copy
 import math
 import sys
+import textwrap
 from contextlib import redirect_stderr
 from functools import cached_property
 from pathlib import Path
@@ -264,3 +265,12 @@ def pretrained(depth, download=False):
         raise RuntimeError(f"the trained weights {path.name} could not be loaded ({reason}); "
                            f"delete {path} if it is there and ask again with download=True, or "
                            "go on without trained weights") from None
+
+
+def at_hand(depth, download=False):
+    """Return ``pretrained`` weights; where there are none, say why and return ``None``."""
+    try:
+        return pretrained(depth, download)
+    except (FileNotFoundError, RuntimeError) as problem:
+        print(textwrap.fill(f"Not here: {problem}.", 96))
+        return None
