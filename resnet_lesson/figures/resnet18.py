@@ -138,8 +138,8 @@ def bought(rows):
     steps = [f"from {one['depth']} to {other['depth']} {other['top1'] - one['top1']:+.1f} points "
              f"for {(other['multiply_adds'] - one['multiply_adds']) / 1e9:+.1f} billion"
              for one, other in zip(rows, rows[1:], strict=False)]
-    later = [f"{row['again'] - row['top1']:+.1f} points at depth {row['depth']}"
+    later = [f"{row['again'] - row['top1']:+.1f} (depth {row['depth']})"
              for row in rows if row["again"]]
     figure.caption = f"Published top-1 accuracy on ImageNet: {'; '.join(steps)}." + (
-        f" Another recipe, same network: {', '.join(later)}." if later else "")
+        f" A later recipe: {', '.join(later)}." if later else "")
     return figure

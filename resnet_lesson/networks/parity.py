@@ -22,7 +22,8 @@ import torchvision
 from torch import nn
 from torch.nn import functional as F
 
-from resnet_lesson.networks.resnet import FAMILY
+from resnet_lesson.networks.blocks import Bottleneck
+from resnet_lesson.networks.resnet import FAMILY, LAYOUTS
 from resnet_lesson.networks.weights import load, mismatches
 
 DEPTHS = tuple(FAMILY)
@@ -40,6 +41,21 @@ def ours(depth, num_classes=1000):
     """Return our ResNet of a depth in ``DEPTHS`` for colour pictures, with new weights."""
     _check_depth(depth)
     return FAMILY[depth](num_classes=num_classes, in_channels=3)
+
+
+def as_in_the_paper(depth):
+    """Return ``ours`` as He et al. (2016) count it in table 1: cheaper than torchvision's.
+
+    Their networks of basic blocks project nowhere (option A); their bottleneck has its stride on
+    the first 1×1 convolution ("v1").
+    """
+    _check_depth(depth)
+    if LAYOUTS[depth][0] is not Bottleneck:
+        return FAMILY[depth](1000, 3, shortcut="A")
+    network = ours(depth)
+    for _, block in network.blocks():
+        block.conv1.stride, block.conv2.stride = block.conv2.stride, (1, 1)
+    return network
 
 
 def _check_depth(depth):
@@ -235,6 +251,20 @@ def report(depth, **settings):
     rows.update({kind: differences(mine, expected)
                  for kind, mine, expected in zip(kinds, *results, strict=True)})
     return {kind: max(gaps.values()) for kind, gaps in rows.items()}
+
+
+def published(depth):
+    """Return what torchvision publishes with its trained weights of a depth, as a dict.
+
+    Its keys: depth, kind of block, parameters, multiply_adds at 224×224, top1 in percent, and
+    again: top1 of the same network trained by a later recipe, or ``None``.
+    """
+    _check_depth(depth)
+    metas = [weights.meta for weights in torchvision.models.get_model_weights(f"resnet{depth}")]
+    first, *later = (meta["_metrics"]["ImageNet-1K"]["acc@1"] for meta in metas)
+    return {"depth": depth, "kind": "bottleneck" if LAYOUTS[depth][0] is Bottleneck else "basic",
+            "parameters": metas[0]["num_params"], "multiply_adds": metas[0]["_ops"] * 1e9,
+            "top1": first, "again": max(later, default=None)}
 
 
 def pretrained(depth, download=False):

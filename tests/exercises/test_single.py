@@ -35,6 +35,21 @@ class TooManyChannels(residual_block.Residual):
         self.conv2 = nn.Conv2d(input_channels, num_channels, 3, padding=1)
 
 
+class NoForward(resnet18.ResNet18):
+    def forward(self, x):
+        ...
+
+
+class Stopping(resnet18.ResNet18):
+    def forward(self, x):
+        return self.maxpool(self.bn1(self.conv1(x)).relu())
+
+
+class Refusing(nn.Module):
+    def __init__(self, in_channels=3, num_classes=1000):
+        raise ValueError("it refuses")
+
+
 def test_an_answer_of_the_wrong_kind_is_told_what_was_expected():
     size, identity = convolution_sizes.SIZE, residual_idea.IDENTITY
     for exercise, answer, words in [
@@ -66,7 +81,11 @@ def test_an_answer_of_the_wrong_kind_is_told_what_was_expected():
         (residual_block.RESIDUAL, TooManyChannels, "everything after them sees num_channels"),
         (residual_block.BOTTLENECK, lambda c: [c], "Expected a number of weights, got list"),
         (resnet18.STAGE, lambda *a: nn.Linear(3, 3), "holds 0 blocks"),
-        (resnet18.PARAMETERS, lambda *a: "many", "Expected a number of parameters, got str"),
+        (resnet18.COST, lambda *a: "many", "Expected two numbers, weights and multiply-adds"),
+        (resnet18.RESNET18, resnet18.ResNet18(), "Give the class itself, check(ResNet18)"),
+        (resnet18.RESNET18, NoForward, "Half solved: the layers are right"),
+        (resnet18.RESNET18, Refusing, "ResNet18(3, 1000) raised: it refuses"),
+        (resnet18.RESNET18, Stopping, "forward does not reach stage 1. Everything before"),
         (with_and_without.CONFOUNDS, lambda p, r: "seed", "Expected a set of names, got str"),
         (with_and_without.PAIRED_INTERVAL, lambda p, r: (0, 1), "Expected three numbers"),
         (with_and_without.PAIRED_INTERVAL, lambda p, r: (0, 1, 2), "the mean of the differences"),

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torchvision
 from scipy import stats
 from torch import nn
 from torch.nn import functional as F
@@ -327,10 +328,86 @@ STAGE = [stage_by_modules,
          lambda i, o, n, s: nn.Sequential().extend([BasicBlock(i, o, s)] + [
              BasicBlock(o, o) for _ in range(n - 1)])]
 
-PARAMETERS = [lambda i, o, n: 10 * i * o + 6 * o + 9 * o * o + (n - 1) * (18 * o * o + 4 * o),
-              lambda i, o, n: np.int64(resnet18.stage_parameters(i, o, n)),
-              lambda i, o, n: torch.tensor(resnet18.stage_parameters(i, o, n)),
-              lambda i, o, n: sum(map(torch.numel, resnet18.make_stage(i, o, n, 2).parameters()))]
+
+class OwnBlock(nn.Module):
+    def __init__(self, in_channels, out_channels, stride=1):
+        super().__init__()
+        self.bn1, self.bn2 = nn.BatchNorm2d(out_channels), nn.BatchNorm2d(out_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
+        self.downsample = nn.Sequential()
+        if (in_channels, 1) != (out_channels, stride):
+            self.downsample = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
+                nn.BatchNorm2d(out_channels))
+
+    def forward(self, x):
+        out = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        return F.relu(out + self.downsample(x))
+
+
+def stage_of_own_blocks(i, o, n, s):
+    return nn.Sequential(OwnBlock(i, o, s), *(OwnBlock(o, o) for _ in range(n - 1)))
+
+
+STAGE.append(stage_of_own_blocks)
+
+
+class Functional(nn.Module):   # own blocks, no pooling layers, the stages made in a loop
+    def __init__(self, in_channels=3, num_classes=1000):
+        super().__init__()
+        self.fc = nn.Linear(512, num_classes)
+        self.conv1 = nn.Conv2d(in_channels, 64, (7, 7), (2, 2), (3, 3), bias=False)
+        self.bn1, last = nn.BatchNorm2d(64), 64
+        for number, width in enumerate((64, 128, 256, 512), 1):
+            setattr(self, f"layer{number}", stage_of_own_blocks(last, width, 2, 1 + (number > 1)))
+            last = width
+
+    def forward(self, x):
+        x = F.max_pool2d(self.bn1(self.conv1(x)).relu(), 3, 2, 1)
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            for block in stage:
+                x = block(x)
+        return self.fc(x.mean((2, 3)))
+
+
+class OneRow(nn.Sequential):
+    def __init__(self, in_channels=3, num_classes=1000):
+        super().__init__()
+        self.add_module("conv1", nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False))
+        self.bn1, self.relu, self.maxpool = nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)
+        self.layer1 = resnet18.make_stage(64, 64, 2, 1)
+        self.layer2 = resnet18.make_stage(64, 128, 2, 2)
+        self.layer3 = resnet18.make_stage(128, 256, 2, 2)
+        self.layer4 = resnet18.make_stage(256, 512, 2, 2)
+        self.avgpool, self.flat = nn.AdaptiveAvgPool2d((1, 1)), nn.Flatten()
+        self.fc = nn.Linear(512, num_classes)
+
+
+class ByHe(resnet18.ResNet18):   # draws its weights anew, and needs their values for it
+    def __init__(self, in_channels=3, num_classes=1000):
+        super().__init__(in_channels=in_channels, num_classes=num_classes)
+        self.scale = torch.tensor(1.0)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out")
+
+    def forward(self, x):
+        return super().forward(x * self.scale)
+
+
+class OfTorchvision(torchvision.models.ResNet):
+    def __init__(self, in_channels=3, num_classes=1000):
+        super().__init__(torchvision.models.resnet.BasicBlock, [2] * 4, num_classes)
+        self.conv1 = nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False)
+
+
+RESNET18 = [Functional, OneRow, ByHe, OfTorchvision]
+
+COST = [lambda i, o, k, side: (k * k * i * o, k * k * i * o * side * side),
+        lambda a, b, c, d: [a * b * c**2, np.int64(a * b * c**2) * d**2],
+        lambda i, o, k, n: torch.tensor([1, n * n]) * i * o * k * k,
+        lambda i, o, k, n: ((w := nn.Conv2d(i, o, k, bias=False).weight.numel()), w * n**2)]
 
 
 def same_on_many(ours, theirs):
@@ -648,7 +725,7 @@ BY_MODULE = {
     convolution_sizes: ("SIZE", "SIMPLE_CNN", "COUNTEREXAMPLE", "SAME"),
     batch_norm: ("UPDATE", "BATCHES", "FOLD"),
     residual_block: ("RESIDUAL", "PROJECTION", "BOTTLENECK"),
-    resnet18: ("STAGE", "PARAMETERS", "SAME_NETWORK"), train_fashion_mnist: ("TRAIN_STEP",),
+    resnet18: ("STAGE", "RESNET18", "COST"), train_fashion_mnist: ("TRAIN_STEP",),
     with_and_without: ("CONFOUNDS", "PAIRED_INTERVAL"),
     looking_inside: ("WITHOUT_BLOCK", "CALIBRATION"),
     python_corner: ("DIARY", "GAIN", "PEEK", "TOWER")}
