@@ -91,7 +91,7 @@ STAGE = Exercise(
     solve=make_stage, cases=_stages, run=_built_stage, where=_what_was_built, part="make_stage",
     idea=lambda case, expected, given: (
         "Use BasicBlock in nn.Sequential." if given.get("shapes") != expected["shapes"]
-        else "Are the blocks in order?"),
+        else "Run the blocks in their order, and check the block itself in notebook 05."),
     mistakes=(
         Mistake(slip(make_stage, ("nn.Sequential(*layers)", "layers")),
                 "Torch registers what is inside only if it is a module. nn.Sequential(*blocks) "
