@@ -1,6 +1,7 @@
 """``Photograph``: a picture of the reader's own, from a file, or the example that ships."""
 
 import base64
+import html
 import io
 
 import ipywidgets as widgets
@@ -9,9 +10,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from resnet_lesson.panels.base import LOOKS, Captioned, paragraph
 
-# matplotlib ships it: the official portrait of Grace Hopper, U.S. Navy 1984, public domain
-EXAMPLE, WORDS = "grace_hopper.jpg", "Grace Hopper, who wrote one of the first compilers"
+# matplotlib ships it: an official portrait of 1984
+EXAMPLE = "grace_hopper.jpg"
+WORDS = "Grace Hopper, who wrote one of the first compilers (U.S. Navy, public domain)"
 SIDE = 1024  # a larger photograph is made smaller; the network looks at fewer pixels still
+SHOWN = 360
 
 
 class Photograph(Captioned):
@@ -25,9 +28,9 @@ class Photograph(Captioned):
 
     def __init__(self):
         self.upload = widgets.FileUpload(accept="image/*", description="A photograph of yours",
-                                         layout=widgets.Layout(width="auto"))
+                                         layout=widgets.Layout(width="280px"))
         self.upload.observe(self._take, names="value")
-        self.image, self.words = widgets.Image(format="jpeg", width=320), widgets.HTML()
+        self.image, self.words = widgets.HTML(), widgets.HTML()
         super().__init__([widgets.HTML(LOOKS), self.upload, self.image, self.words])
         with get_sample_data(EXAMPLE) as file:
             self.show(file.read(), WORDS)
@@ -45,15 +48,17 @@ class Photograph(Captioned):
         picture.thumbnail((SIDE, SIDE))
         self.picture, self.caption = picture, f"{name}, {size} pixels."
         small = picture.copy()
-        small.thumbnail((640, 640))
+        small.thumbnail((SHOWN, SHOWN))
         buffer = io.BytesIO()
         small.save(buffer, "JPEG", quality=85)
-        self.image.value, self.image.tooltip = buffer.getvalue(), self.caption
+        self._jpeg = base64.b64encode(buffer.getvalue()).decode()
+        self.image.value = (f'<img alt="{html.escape(self.caption)}" '
+                            f'src="data:image/jpeg;base64,{self._jpeg}">')
         self.words.value = paragraph(self.caption)
 
     def snapshot(self):
         """Return the photograph as base64, since the live one needs a kernel."""
-        return {"image/jpeg": base64.b64encode(self.image.value).decode()}
+        return {"image/jpeg": self._jpeg}
 
     def _take(self, change):
         for file in change["new"]:
