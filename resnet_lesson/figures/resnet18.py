@@ -51,9 +51,8 @@ def drawn(network):
         loc="outside lower center", ncols=3)
     figure.caption = (
         f"{count} blocks of two convolutions each. {count - len(projected)} shortcuts, solid, hand "
-        f"x on as it is; {len(projected)}, dashed, project it by a 1×1 convolution and a norm "
-        f"({', '.join(projected)}). “/2” means stride 2. In a block, a ReLU follows the first norm "
-        "and the sum.")
+        f"x on as it is; {len(projected)}, dashed, project it ({', '.join(projected)}). “/2” means "
+        "stride 2.")
     return figure
 
 
@@ -140,6 +139,6 @@ def bought(rows):
              for one, other in zip(rows, rows[1:], strict=False)]
     later = [f"{row['again'] - row['top1']:+.1f} (depth {row['depth']})"
              for row in rows if row["again"]]
-    figure.caption = f"Published top-1 accuracy on ImageNet: {'; '.join(steps)}." + (
+    figure.caption = f"Published top-1 accuracy: {'; '.join(steps)}." + (
         f" A later recipe: {', '.join(later)}." if later else "")
     return figure

@@ -123,7 +123,7 @@ class NetworkShapes(DrawingPanel):
                  f"{result.parameters:,} parameters, {many.parameters / result.parameters:.0%} of "
                  f"them in {many.name}. {result.multiply_adds:,} multiply-adds a picture, "
                  f"{costly.multiply_adds / result.multiply_adds:.0%} of them in {costly.name}. "
-                 "Boxes: √ side, log channels.")
+                 "Boxes grow by the root of the side and the logarithm of the channels.")
         if stages[-2].size == 1:
             words += (" The last maps are 1×1: there a 3×3 kernel meets one pixel and eight zeros "
                       "of padding.")
