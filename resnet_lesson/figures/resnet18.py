@@ -1,10 +1,15 @@
-"""Figures of notebook 06: the whole network, and what depth costs and buys."""
+"""Figures of notebook 06: the whole network, what depth costs and buys, and what is published."""
+
+import textwrap
 
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyArrowPatch, Patch, Rectangle
 from torch import nn
+from torchvision import models
 
 from resnet_lesson import figures
+from resnet_lesson.networks import parity
+from resnet_lesson.networks.resnet import FAMILY
 
 CONV, NORM, RELU = (figures.SKY, 0.35), (figures.GREY, 0.45), (figures.AMBER, 0.75)
 WIDE, THIN, TALL = 1.95, 0.24, 0.62   # of a box for a convolution, of one for a norm, of both
@@ -142,3 +147,34 @@ def bought(rows):
     figure.caption = f"Published top-1 accuracy: {'; '.join(steps)}." + (
         f" A later recipe: {', '.join(later)}." if later else "")
     return figure
+
+
+def published(depth):
+    """Return what torchvision publishes with its weights of a depth: a row for ``bought``."""
+    metas = [weights.meta for weights in models.get_model_weights(f"resnet{depth}")]
+    first, *later = (meta["_metrics"]["ImageNet-1K"]["acc@1"] for meta in metas)
+    return {"depth": depth, "kind": "basic" if depth < 50 else "bottleneck",
+            "parameters": metas[0]["num_params"], "multiply_adds": metas[0]["_ops"] * 1e9,
+            "top1": first, "again": max(later, default=None)}
+
+
+def as_in_the_paper(depth):
+    """Build the network that He et al. (2016) count in table 1: cheaper than torchvision's.
+
+    Basic blocks project nowhere (option A); bottlenecks have their stride on the first 1×1.
+    """
+    if depth < 50:
+        return FAMILY[depth](1000, 3, shortcut="A")
+    network = FAMILY[depth](1000, 3)
+    for _, block in network.blocks():
+        block.conv1.stride, block.conv2.stride = block.conv2.stride, (1, 1)
+    return network
+
+
+def trained(download=False):
+    """Return trained weights of ResNet-18; where there are none, say why and return ``None``."""
+    try:
+        return parity.pretrained(18, download)
+    except (FileNotFoundError, RuntimeError) as problem:
+        print(textwrap.fill(f"Not here: {problem}.", 96))
+        return None

@@ -12,7 +12,6 @@ networks that are wrong on purpose.
 import copy
 import math
 import sys
-import textwrap
 from contextlib import redirect_stderr
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +21,7 @@ import torchvision
 from torch import nn
 from torch.nn import functional as F
 
-from resnet_lesson.networks.blocks import Bottleneck
-from resnet_lesson.networks.resnet import FAMILY, LAYOUTS
+from resnet_lesson.networks.resnet import FAMILY
 from resnet_lesson.networks.weights import load, mismatches
 
 DEPTHS = tuple(FAMILY)
@@ -41,21 +39,6 @@ def ours(depth, num_classes=1000):
     """Return our ResNet of a depth in ``DEPTHS`` for colour pictures, with new weights."""
     _check_depth(depth)
     return FAMILY[depth](num_classes=num_classes, in_channels=3)
-
-
-def as_in_the_paper(depth):
-    """Return ``ours`` as He et al. (2016) count it in table 1: cheaper than torchvision's.
-
-    Their networks of basic blocks project nowhere (option A); their bottleneck has its stride on
-    the first 1×1 convolution ("v1").
-    """
-    _check_depth(depth)
-    if LAYOUTS[depth][0] is not Bottleneck:
-        return FAMILY[depth](1000, 3, shortcut="A")
-    network = ours(depth)
-    for _, block in network.blocks():
-        block.conv1.stride, block.conv2.stride = block.conv2.stride, (1, 1)
-    return network
 
 
 def _check_depth(depth):
@@ -114,30 +97,14 @@ def freshen(model):
 
 @torch.no_grad()
 def stage_outputs(model, x):
-    """Return what each part of a network gives for ``x``, in order, by the names in ``STAGES``.
-
-    Works for torchvision's networks, for ours with the 7×7 stem, and for whatever has layers
-    ``layer1`` … ``layer4`` and ``fc``, however its ``forward`` runs them. The mode stays as it is.
-    """
-    found, hooks = {}, []
-
-    def keep(label, value):
-        found[label] = value.detach().clone()  # torchvision's ReLU overwrites its input
-
-    def before(layer, label):
-        hooks.append(layer.register_forward_pre_hook(
-            lambda module, inputs: None if label in found else keep(label, inputs[0])))
-
-    def after(layer, label):
-        hooks.append(layer.register_forward_hook(lambda module, inputs, out: keep(label, out)))
-
-    stem, *stages, pooled, logits = STAGES
-    for name, label in zip(("layer1", "layer2", "layer3", "layer4"), stages, strict=True):
-        for layer in (getattr(model, name), *getattr(model, name)):
-            before(layer, stem)
-            after(layer, label)  # the last one that runs has the last word
-    before(model.fc, pooled)
-    after(model.fc, logits)
+    """Return what each part of a network gives for ``x``: by the names in ``STAGES``, in order."""
+    found, hooks, pairs = {}, [], (*zip(STAGES, STAGES[1:5], strict=False), STAGES[5:])
+    for name, labels in zip(("layer1", "layer2", "layer3", "layer4", "fc"), pairs, strict=True):
+        def keep(module, inputs, output, before=labels[0], after=labels[1]):
+            found.setdefault(before, inputs[0].detach().clone())
+            found[after] = output.detach().clone()  # torchvision's ReLU overwrites its input
+        for layer in (getattr(model, name), *getattr(model, name).children()):  # called or not
+            hooks.append(layer.register_forward_hook(keep))
     try:
         model(x)
     finally:
@@ -253,20 +220,6 @@ def report(depth, **settings):
     return {kind: max(gaps.values()) for kind, gaps in rows.items()}
 
 
-def published(depth):
-    """Return what torchvision publishes with its trained weights of a depth, as a dict.
-
-    Its keys: depth, kind of block, parameters, multiply_adds at 224×224, top1 in percent, and
-    again: top1 of the same network trained by a later recipe, or ``None``.
-    """
-    _check_depth(depth)
-    metas = [weights.meta for weights in torchvision.models.get_model_weights(f"resnet{depth}")]
-    first, *later = (meta["_metrics"]["ImageNet-1K"]["acc@1"] for meta in metas)
-    return {"depth": depth, "kind": "bottleneck" if LAYOUTS[depth][0] is Bottleneck else "basic",
-            "parameters": metas[0]["num_params"], "multiply_adds": metas[0]["_ops"] * 1e9,
-            "top1": first, "again": max(later, default=None)}
-
-
 def pretrained(depth, download=False):
     """Return torchvision's trained weights of a depth as a state_dict.
 
@@ -295,12 +248,3 @@ def pretrained(depth, download=False):
         raise RuntimeError(f"the trained weights {path.name} could not be loaded ({reason}); "
                            f"delete {path} if it is there and ask again with download=True, or "
                            "go on without trained weights") from None
-
-
-def at_hand(depth, download=False):
-    """Return ``pretrained`` weights; where there are none, say why and return ``None``."""
-    try:
-        return pretrained(depth, download)
-    except (FileNotFoundError, RuntimeError) as problem:
-        print(textwrap.fill(f"Not here: {problem}.", 96))
-        return None

@@ -24,6 +24,7 @@ from resnet_lesson.exercises import (
     train_fashion_mnist,
     with_and_without,
 )
+from resnet_lesson.exercises.source import slip
 from resnet_lesson.networks.blocks import BasicBlock
 from resnet_lesson.networks.parity import randomise
 
@@ -329,71 +330,13 @@ STAGE = [stage_by_modules,
              BasicBlock(o, o) for _ in range(n - 1)])]
 
 
-class OwnBlock(nn.Module):
-    def __init__(self, in_channels, out_channels, stride=1):
-        super().__init__()
-        self.bn1, self.bn2 = nn.BatchNorm2d(out_channels), nn.BatchNorm2d(out_channels)
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
-        self.downsample = nn.Sequential()
-        if (in_channels, 1) != (out_channels, stride):
-            self.downsample = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
-                nn.BatchNorm2d(out_channels))
-
-    def forward(self, x):
-        out = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        return F.relu(out + self.downsample(x))
+def stage_of_torchvision(in_channels, out_channels, blocks, stride):
+    network = torchvision.models.resnet18()
+    network.inplanes = in_channels
+    return network._make_layer(torchvision.models.resnet.BasicBlock, out_channels, blocks, stride)
 
 
-def stage_of_own_blocks(i, o, n, s):
-    return nn.Sequential(OwnBlock(i, o, s), *(OwnBlock(o, o) for _ in range(n - 1)))
-
-
-STAGE.append(stage_of_own_blocks)
-
-
-class Functional(nn.Module):   # own blocks, no pooling layers, the stages made in a loop
-    def __init__(self, in_channels=3, num_classes=1000):
-        super().__init__()
-        self.fc = nn.Linear(512, num_classes)
-        self.conv1 = nn.Conv2d(in_channels, 64, (7, 7), (2, 2), (3, 3), bias=False)
-        self.bn1, last = nn.BatchNorm2d(64), 64
-        for number, width in enumerate((64, 128, 256, 512), 1):
-            setattr(self, f"layer{number}", stage_of_own_blocks(last, width, 2, 1 + (number > 1)))
-            last = width
-
-    def forward(self, x):
-        x = F.max_pool2d(self.bn1(self.conv1(x)).relu(), 3, 2, 1)
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            for block in stage:
-                x = block(x)
-        return self.fc(x.mean((2, 3)))
-
-
-class OneRow(nn.Sequential):
-    def __init__(self, in_channels=3, num_classes=1000):
-        super().__init__()
-        self.add_module("conv1", nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False))
-        self.bn1, self.relu, self.maxpool = nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)
-        self.layer1 = resnet18.make_stage(64, 64, 2, 1)
-        self.layer2 = resnet18.make_stage(64, 128, 2, 2)
-        self.layer3 = resnet18.make_stage(128, 256, 2, 2)
-        self.layer4 = resnet18.make_stage(256, 512, 2, 2)
-        self.avgpool, self.flat = nn.AdaptiveAvgPool2d((1, 1)), nn.Flatten()
-        self.fc = nn.Linear(512, num_classes)
-
-
-class ByHe(resnet18.ResNet18):   # draws its weights anew, and needs their values for it
-    def __init__(self, in_channels=3, num_classes=1000):
-        super().__init__(in_channels=in_channels, num_classes=num_classes)
-        self.scale = torch.tensor(1.0)
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, mode="fan_out")
-
-    def forward(self, x):
-        return super().forward(x * self.scale)
+STAGE.append(stage_of_torchvision)   # blocks that somebody else has written
 
 
 class OfTorchvision(torchvision.models.ResNet):
@@ -402,7 +345,14 @@ class OfTorchvision(torchvision.models.ResNet):
         self.conv1 = nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False)
 
 
-RESNET18 = [Functional, OneRow, ByHe, OfTorchvision]
+RESNET18 = [OfTorchvision, *(slip(resnet18.ResNet18, *edits) for edits in (
+    [("self.maxpool(F.relu(self.bn1(self.conv1(x))))",
+      "F.max_pool2d(self.bn1(self.conv1(x)).relu(), 3, 2, 1)"), ("self.avgpool(x)", "x"),
+     ("torch.flatten(x, 1)", "x.mean((2, 3))")],
+    [("x = self.layer4(x)", "for block in self.layer4:\n            x = block(x)"),
+     ("torch.flatten(x, 1)", "x[:, :, 0, 0]")],
+    [("super().__init__()", "super().__init__()\n        self.one = torch.tensor(1.0)"),
+     ("self.conv1(x)", "self.conv1(x * self.one)")]))]   # needs numbers, so no meta device
 
 COST = [lambda i, o, k, side: (k * k * i * o, k * k * i * o * side * side),
         lambda a, b, c, d: [a * b * c**2, np.int64(a * b * c**2) * d**2],

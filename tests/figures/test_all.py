@@ -26,9 +26,9 @@ from resnet_lesson import figures
 from resnet_lesson.data.splits import Split
 from resnet_lesson.experiments import gradients as experiment
 from resnet_lesson.experiments import table
-from resnet_lesson.figures import residual_block
+from resnet_lesson.figures import residual_block, resnet18
 from resnet_lesson.inside.gradients import Profile, Share
-from resnet_lesson.networks import parity, resnet
+from resnet_lesson.networks import resnet
 from resnet_lesson.networks.blocks import BasicBlock, Bottleneck
 from resnet_lesson.networks.mutants import Finding
 from resnet_lesson.training.history import History
@@ -140,7 +140,7 @@ def cases():
         "residual_idea.input_output": [({"relu": (x, x.clip(0)), "same": (x, x)},)
                                        for x in (np.array([-2.0, -1, 0, 3]), np.arange(-3, 2))],
         "resnet18.drawn": [(resnet.resnet18(1000, 3),), (resnet.resnet34(),)],
-        "resnet18.bought": [([parity.published(depth) for depth in depths],)
+        "resnet18.bought": [([resnet18.published(depth) for depth in depths],)
                             for depths in ((18, 50, 152), (18, 34))],
         "train_fashion_mnist.examples": [(split, 1), (split.take(slice(3)), 1)],
         "train_fashion_mnist.curves": [(history(0.3, 0.8, 0.7),), (history(),)],

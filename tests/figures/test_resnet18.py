@@ -1,12 +1,16 @@
 """Figures of notebook 06 draw what a network consists of, whoever wrote it."""
 
+import itertools
+
 import pytest
+import torch
 from matplotlib.lines import Line2D
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from resnet_lesson.exercises import resnet18 as exercises
 from resnet_lesson.figures import resnet18
-from resnet_lesson.networks import parity, resnet
+from resnet_lesson.networks import resnet
 
 
 @pytest.mark.parametrize("network", [exercises.ResNet18(), exercises.library(),
@@ -25,11 +29,23 @@ def test_every_convolution_is_drawn_and_every_shortcut_solid_or_dashed(network):
     assert texts.count("+") == 8 and "linear, 1,000" in texts
 
 
-def test_what_was_bought_is_drawn_by_kind_and_recipe():
-    rows = [parity.published(depth) for depth in (34, 50)]
-    for ax, key, unit in zip(resnet18.bought(rows).axes, ("parameters", "multiply_adds"),
-                             (1e6, 1e9), strict=True):
-        points = [(line.get_marker(), *line.get_xydata()[0]) for line in ax.lines[1:]]
-        assert points == [("o", rows[0][key] / unit, rows[0]["top1"]),
-                          ("s", rows[1][key] / unit, rows[1]["top1"]),
-                          ("s", rows[1][key] / unit, rows[1]["again"])]
+def test_a_later_recipe_gave_more_than_a_hundred_layers_and_each_step_of_depth_gives_less():
+    rows = {depth: resnet18.published(depth) for depth in resnet.FAMILY}
+    gains = [rows[b]["top1"] - rows[a]["top1"] for a, b in itertools.pairwise(rows)]
+    assert gains == sorted(gains, reverse=True)
+    assert rows[50]["again"] - rows[50]["top1"] > rows[152]["top1"] - rows[50]["top1"]
+    markers = [line.get_marker() for line in resnet18.bought(list(rows.values())).axes[1].lines[1:]]
+    assert markers == ["o"] * 2 + ["s"] * 6   # a filled and a hollow one
+
+
+def test_counted_as_in_the_paper_its_table_1_comes_out():
+    for depth, printed in {18: 1.8, 34: 3.6, 50: 3.8, 101: 7.6, 152: 11.3}.items():
+        with torch.device("meta"), FlopCounterMode(display=False) as counter:
+            resnet18.as_in_the_paper(depth)(torch.zeros(1, 3, 224, 224))
+        assert -0.05 < counter.get_total_flops() / 2e9 - printed < 0.07
+
+
+def test_weights_that_are_not_here_are_a_sentence(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    assert resnet18.trained() is None
+    assert capsys.readouterr().out.startswith("Not here: the trained weights resnet18-")

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 from resnet_lesson.networks import mutants, parity, resnet, weights
 from resnet_lesson.networks.blocks import BasicBlock
@@ -268,23 +267,3 @@ def test_a_failing_download_or_a_damaged_file_is_one_sentence(weights_online, sp
         parity.pretrained(18, download=True)
     assert "\n" not in str(error.value)
     assert set(place.parent.iterdir()) <= {place}
-
-
-def test_what_is_published_and_how_the_paper_counts():
-    """Notebook 06: where depth is cheap, and what another recipe gives; its paper's table 1."""
-    rows = {depth: parity.published(depth) for depth in parity.DEPTHS}
-    assert [row["kind"] for row in rows.values()] == ["basic"] * 2 + ["bottleneck"] * 3
-    gains = [b["top1"] - a["top1"] for a, b in zip(rows.values(), list(rows.values())[1:],
-                                                   strict=False)]
-    assert gains == sorted(gains, reverse=True) and rows[18]["again"] is None
-    assert rows[50]["again"] - rows[50]["top1"] > rows[152]["top1"] - rows[50]["top1"]
-    for depth, printed in {18: 1.8, 34: 3.6, 50: 3.8, 101: 7.6, 152: 11.3}.items():
-        with torch.device("meta"), FlopCounterMode(display=False) as counter:
-            parity.as_in_the_paper(depth)(torch.zeros(1, 3, 224, 224))
-        assert counter.get_total_flops() / 2e9 == pytest.approx(printed, abs=0.1)
-
-
-def test_weights_that_are_not_at_hand_are_a_sentence(weights_online, capsys):
-    assert parity.at_hand(18) is None
-    assert "Not here: the trained weights resnet18-" in capsys.readouterr().out
-    assert "fc.bias" in parity.at_hand(18, download=True)
