@@ -16,6 +16,7 @@ LIMITS = {
     "02_gradient_sum": 45,
     "03_convolution_sizes": 45,
     "05_residual_block": 45,
+    "06_resnet18": 45,
 }
 CORE = {name for name in LIMITS if "00" < name < "10"}
 

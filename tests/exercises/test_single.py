@@ -16,6 +16,7 @@ from resnet_lesson.exercises import (
     train_fashion_mnist,
     with_and_without,
 )
+from resnet_lesson.exercises.source import slip
 from resnet_lesson.networks import blocks
 
 
@@ -75,7 +76,12 @@ def test_an_answer_of_the_wrong_kind_is_told_what_was_expected():
         (residual_block.BASIC_BLOCK, LazyBlock, "Lazy layers have no sizes before the first batch"),
         (residual_block.BASIC_BLOCK, residual_block.Residual, "takes a bias away again"),
         (resnet18.STAGE, lambda *a: nn.Linear(3, 3), "holds 0 blocks"),
-        (resnet18.PARAMETERS, lambda *a: "many", "Expected a number of parameters, got str"),
+        (resnet18.COST, lambda *a: "many", "Expected two numbers, weights and multiply-adds"),
+        (resnet18.RESNET18, resnet18.ResNet18(), "Give the class itself, check(ResNet18)"),
+        *((resnet18.RESNET18, slip(resnet18.ResNet18, edit), words) for edit, words in (
+            (("return self.fc(torch.flatten(x, 1))", "..."), "Half solved: the layers are right"),
+            (("x = self.maxpool(", "return self.maxpool("), "forward does not reach stage 1"),
+            (("super().__init__()", "raise ValueError('no')"), "(3, 1000) raised: no. Compare"))),
         (with_and_without.CONFOUNDS, lambda p, r: "seed", "Expected a set of names, got str"),
         (with_and_without.PAIRED_INTERVAL, lambda p, r: (0, 1), "Expected three numbers"),
         (with_and_without.PAIRED_INTERVAL, lambda p, r: (0, 1, 2), "the mean of the differences"),

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torchvision
 from scipy import signal, stats
 from torch import nn
 from torch.nn import functional as F
@@ -24,6 +25,7 @@ from resnet_lesson.exercises import (
     train_fashion_mnist,
     with_and_without,
 )
+from resnet_lesson.exercises.source import slip
 from resnet_lesson.networks.blocks import BasicBlock
 from resnet_lesson.networks.parity import randomise
 
@@ -506,10 +508,35 @@ STAGE = [stage_by_modules,
          lambda i, o, n, s: nn.Sequential().extend([BasicBlock(i, o, s)] + [
              BasicBlock(o, o) for _ in range(n - 1)])]
 
-PARAMETERS = [lambda i, o, n: 10 * i * o + 6 * o + 9 * o * o + (n - 1) * (18 * o * o + 4 * o),
-              lambda i, o, n: np.int64(resnet18.stage_parameters(i, o, n)),
-              lambda i, o, n: torch.tensor(resnet18.stage_parameters(i, o, n)),
-              lambda i, o, n: sum(map(torch.numel, resnet18.make_stage(i, o, n, 2).parameters()))]
+
+def stage_of_torchvision(in_channels, out_channels, blocks, stride):
+    network = torchvision.models.resnet18()
+    network.inplanes = in_channels
+    return network._make_layer(torchvision.models.resnet.BasicBlock, out_channels, blocks, stride)
+
+
+STAGE.append(stage_of_torchvision)   # blocks that somebody else has written
+
+
+class OfTorchvision(torchvision.models.ResNet):
+    def __init__(self, in_channels=3, num_classes=1000):
+        super().__init__(torchvision.models.resnet.BasicBlock, [2] * 4, num_classes)
+        self.conv1 = nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False)
+
+
+RESNET18 = [OfTorchvision, *(slip(resnet18.ResNet18, *edits) for edits in (
+    [("self.maxpool(F.relu(self.bn1(self.conv1(x))))",
+      "F.max_pool2d(self.bn1(self.conv1(x)).relu(), 3, 2, 1)"), ("self.avgpool(x)", "x"),
+     ("torch.flatten(x, 1)", "x.mean((2, 3))")],
+    [("x = self.layer4(x)", "for block in self.layer4:\n            x = block(x)"),
+     ("torch.flatten(x, 1)", "x[:, :, 0, 0]")],
+    [("super().__init__()", "super().__init__()\n        self.one = torch.tensor(1.0)"),
+     ("self.conv1(x)", "self.conv1(x * self.one)")]))]   # needs numbers, so no meta device
+
+COST = [lambda i, o, k, side: (k * k * i * o, k * k * i * o * side * side),
+        lambda a, b, c, d: [a * b * c**2, np.int64(a * b * c**2) * d**2],
+        lambda i, o, k, n: torch.tensor([1, n * n]) * i * o * k * k,
+        lambda i, o, k, n: ((w := nn.Conv2d(i, o, k, bias=False).weight.numel()), w * n**2)]
 
 
 def same_on_many(ours, theirs):
@@ -827,7 +854,7 @@ BY_MODULE = {
     gradient_sum: ("SLOPE", "PATH_SHARES", "TWO_TERMS", "BLOCK_GRADIENTS"),
     batch_norm: ("UPDATE", "BATCHES", "FOLD"),
     residual_block: ("RESIDUAL", "BASIC_BLOCK", "SILENCE"),
-    resnet18: ("STAGE", "PARAMETERS", "SAME_NETWORK"), train_fashion_mnist: ("TRAIN_STEP",),
+    resnet18: ("STAGE", "RESNET18", "COST"), train_fashion_mnist: ("TRAIN_STEP",),
     with_and_without: ("CONFOUNDS", "PAIRED_INTERVAL"),
     looking_inside: ("WITHOUT_BLOCK", "CALIBRATION"),
     python_corner: ("DIARY", "GAIN", "PEEK", "TOWER")}

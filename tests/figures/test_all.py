@@ -6,7 +6,6 @@ writes it anew.
 
 import importlib
 import inspect
-import math
 import pkgutil
 from pathlib import Path
 
@@ -26,7 +25,8 @@ from resnet_lesson import figures
 from resnet_lesson.data.splits import Split
 from resnet_lesson.experiments import gradients as experiment
 from resnet_lesson.experiments import table
-from resnet_lesson.figures import residual_block
+from resnet_lesson.figures import residual_block, resnet18
+from resnet_lesson.networks import resnet
 from resnet_lesson.networks.blocks import BasicBlock, Bottleneck
 from resnet_lesson.networks.mutants import Finding
 from resnet_lesson.training.history import History
@@ -52,13 +52,6 @@ def history(*validation):
 def costs(*numbers):
     return {name: {"parameters": parameters, "multiply-adds": work}
             for name, (parameters, work) in zip("abc", numbers, strict=False)}
-
-
-def sizes(parameters):
-    return [{"depth": 18, "parameters": parameters, "published_parameters": 10,
-             "multiply_adds": 4e9, "published_multiply_adds": 4.04e9},
-            {"depth": 34, "parameters": 25, "published_parameters": 25, "multiply_adds": 8e9,
-             "published_multiply_adds": 8e9}]
 
 
 def survey(*marks):
@@ -131,11 +124,9 @@ def cases():
                                  for end in (0.02, 0.3)],
         "residual_idea.input_output": [({"relu": (x, x.clip(0)), "same": (x, x)},)
                                        for x in (np.array([-2.0, -1, 0, 3]), np.arange(-3, 2))],
-        "resnet18.survey": [(survey("...", "..x", ".xx"),), (survey("x.", ".."),)],
-        "resnet18.first_differences": [
-            ({"right": {"stem": 0.0, "stage 1": 1e-15}, "wrong": {"stem": 1e-16, "stage 1": 0.3}},),
-            ({"shape": {"stem": math.inf, "stage 1": math.nan}},)],
-        "resnet18.family": [(sizes(10),), (sizes(11),)],
+        "resnet18.drawn": [(resnet.resnet18(1000, 3),), (resnet.resnet34(),)],
+        "resnet18.bought": [([resnet18.published(depth) for depth in depths],)
+                            for depths in ((18, 50, 152), (18, 34))],
         "train_fashion_mnist.examples": [(split, 1), (split.take(slice(3)), 1)],
         "train_fashion_mnist.curves": [(history(0.3, 0.8, 0.7),), (history(),)],
         "train_fashion_mnist.ladder": [([("a", 10.0), ("b", 15.0), ("c", 150.0), ("d", 168.0)],),
