@@ -295,7 +295,7 @@ TOWER = Exercise(
     ),
     hints=("nn.Sequential(*layers): the star hands over the items, not the list.",
            "Two things are wrong. For the second: how often does nn.Linear(…) run?",
-           "Start with layers = [] and, in a loop, layers += [nn.Linear(width, width), nn.ReLU()]."),
+           "Start with layers = []; in a loop, layers += [nn.Linear(width, width), nn.ReLU()]."),
     remark="This is how torchvision builds the stages of a ResNet: a list, a loop, and a star.",
     minutes=3, difficulty=2)
 
