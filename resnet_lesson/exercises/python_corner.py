@@ -237,7 +237,7 @@ PEEK = Exercise(
            "register_forward_hook returns a handle; handle.remove() takes the hook away again.",
            "net(x) runs net's own hooks, net.forward(x) does not."),
     remark="This works for any layer of any network, without touching its code. Without remove() "
-           "each later call fills the list, and what it holds is never freed.",
+           "every later call adds to the list, and what it holds stays in memory.",
     minutes=3, difficulty=2)
 
 # ---------------------------------------------------------------- a list, a loop and a star
