@@ -38,7 +38,6 @@ def fill(cells, exercise, name, capsys):
     """Put the solution in place of the stub of a name, and return its cell."""
     cell, stub = [(cell, node) for cell in cells for node in ast.parse(cell.source).body
                   if bound(node) == name][-1]
-    assert "..." in ast.unparse(stub), f"{name} is no stub"
     lines = cell.source.split("\n")
     lines[stub.lineno - 1:stub.end_lineno] = [answer(exercise, stub, capsys)]
     cell.source = "\n".join(lines)

@@ -718,17 +718,17 @@ CALIBRATION = [calibration_in_numpy, calibration_by_sums, calibration_by_edges,
                lambda c, r, bins=10: np.float32(calibration_in_numpy(c, r, bins))]
 
 
-class DiaryWithTyping:
+class CurveWithTyping:
     losses: list
 
-    def __init__(self, name="anna"):
+    def __init__(self, name="plain"):
         self.name, self.losses = name, list()
 
     def note(self, value):
         self.losses = [*self.losses, value]
 
 
-class DiaryDefaultNone:
+class CurveDefaultNone:
     def __init__(self, losses=None):
         self.losses = [] if losses is None else losses
 
@@ -736,7 +736,7 @@ class DiaryDefaultNone:
         self.losses += [loss]
 
 
-class DiaryExtends:
+class CurveExtends:
     def __init__(self):
         self.losses = []
 
@@ -744,7 +744,7 @@ class DiaryExtends:
         self.losses.extend([loss])
 
 
-class DiaryIsAList(list):
+class CurveIsAList(list):
     @property
     def losses(self):
         return self
@@ -753,7 +753,7 @@ class DiaryIsAList(list):
         self.append(loss)
 
 
-DIARY = [DiaryWithTyping, DiaryDefaultNone, DiaryExtends, DiaryIsAList]
+CURVE = [CurveWithTyping, CurveDefaultNone, CurveExtends, CurveIsAList]
 
 
 class GainScalar(nn.Module):
@@ -816,10 +816,11 @@ def peek_by_place(net, layer, x):
         x = part(x)
         if part is layer:
             return x
+    return x
 
 
 def peek_by_slices(net, layer, x):
-    return net[:list(net).index(layer) + 1](x)
+    return (net if layer is net else net[:list(net).index(layer) + 1])(x)
 
 
 def peek_with_context(network, module, batch):
@@ -857,7 +858,7 @@ BY_MODULE = {
     resnet18: ("STAGE", "RESNET18", "COST"), train_fashion_mnist: ("TRAIN_STEP",),
     with_and_without: ("CONFOUNDS", "PAIRED_INTERVAL"),
     looking_inside: ("WITHOUT_BLOCK", "CALIBRATION"),
-    python_corner: ("DIARY", "GAIN", "PEEK", "TOWER")}
+    python_corner: ("CURVE", "GAIN", "PEEK", "TOWER")}
 STYLES = [(getattr(module, name), number, answer) for module, names in BY_MODULE.items()
           for name in names for number, answer in enumerate(globals()[name])]
 
