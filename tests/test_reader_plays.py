@@ -13,7 +13,7 @@ from resnet_lesson import reader
 from resnet_lesson.exercises import mine
 from resnet_lesson.tools import copies
 
-CHECK = re.compile(r"^(?:exercises\.)?([A-Z_]+)\.check\((.+)\)$", re.MULTILINE)
+CHECK = re.compile(r"^(?:exercises\.)?([A-Z_\d]+)\.check\((.+)\)$", re.MULTILINE)
 PARTS = {"output_size", "Residual", "make_stage", "ResNet18", "train_step", "paired_interval"}
 
 
