@@ -123,7 +123,8 @@ class WindowPanel(DrawingPanel):
         n, padding = values["input_size"], values["padding"]
         cell = _cell(n + 2 * padding)
         return _document(
-            result.numbers if self.formula else "", "black", _input(n, padding, cell, result.missed),
+            result.numbers if self.formula else "", "black",
+            _input(n, padding, cell, result.missed),
             _window(result, n, padding, cell), _output(result, cell),
             _legend(result.missed, padding))
 
