@@ -10,7 +10,7 @@ from resnet_lesson.panels import Prediction, built
 @pytest.fixture
 def four_exercises(my_folder, monkeypatch):
     monkeypatch.setattr(mine, "catalogue", lambda: dict.fromkeys(
-        ("batch_norm.FOLD", "batch_norm.UPDATE", "sizes.ONE", "sizes.TWO")))
+        ("batch_norm.FOLD", "batch_norm.BATCH_NORM", "sizes.ONE", "sizes.TWO")))
 
 
 def test_the_record_is_shown_as_it_is_now(four_exercises, capsys):
