@@ -161,7 +161,7 @@ BATCH_NORM = Exercise(
            "self.bias[:, None, None]."),
     remark="Outputs in both modes, statistics and gradients are those of nn.BatchNorm2d. It also "
            "counts its batches (num_batches_tracked), which matters only with momentum=None.",
-    minutes=13, difficulty=3)
+    minutes=12, difficulty=3)
 
 # ---------------------------------------------------------------- folding
 

@@ -73,11 +73,10 @@ def shared_statistics(x, y, channel):
     n, _, height, width = x.shape
     own, out = x[:, channel], y[:, channel]
     figure.caption = (
-        f"Top: one column per channel, and one scale of colours per column. All {n} pictures share "
-        f"one mean and one variance per channel: in channel {channel} (framed) of "
-        f"{n}·{height}·{width} = {own.size:,} values, mean {own.mean():.2f}, variance "
-        f"{own.var():.2f}. Bottom: all values of each channel; normalised, those of channel "
-        f"{channel} have mean {abs(out.mean()):.2f} and variance {out.var():.2f}.")
+        f"Top: each channel in its own scale of colours. All {n} pictures of the batch share one "
+        f"mean and variance per channel. Channel {channel} (framed): {n}·{height}·{width} = "
+        f"{own.size:,} values, mean {own.mean():.2f}, variance {own.var():.2f}; after the norm "
+        f"{abs(out.mean()):.2f} and {out.var():.2f}.")
     return figure
 
 
