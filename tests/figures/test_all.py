@@ -81,11 +81,12 @@ def cases():
     fourfifths = torch.arange(1000) % 5 < 4
     rows, sweep = experiment.load(), table.read("sweep")
     return {
-        "batch_norm.shared_statistics": [(noise, 1), (noise[:1, :1], 0)],
+        "batch_norm.three_rates": [({0.1: 0.8, 0.5: 0.7}, {0.1: 0.6, 0.5: low})
+                                   for low in (0.1, 0.4)],
+        "batch_norm.shared_statistics": [(noise, noise * 3 - 1.5, 1),
+                                         (noise[:1, :1], noise[:1, :1] - 0.5, 0)],
         "batch_norm.forgotten_eval": [(0.81, {1: 0.19, 2: 0.5, 128: 0.79}, 0.23, 100),
                                       (0.8, {7: 0.5}, 0.1, 50)],
-        "batch_norm.variance_growth": [([[1, 2, 4], [1, 3, 9], [1, 2, 123456]], [[1, 2, 3]] * 3),
-                                       ([[1, 123456]], [[1, 2]])],
         "convolution_sizes.coverage_maps": [({"valid": square, "full": square * 0 + 5}, 2),
                                             ({"alone": square}, 3)],
         "convolution_sizes.one_window": [([[0, 1], [2, -3]], [[1, 0.5], [-1, 2]]),
@@ -245,14 +246,16 @@ SQUARE, RAGGED = np.ones((2, 2)), {"a": np.ones((2, 2)), "b": np.ones((3, 3))}
 
 
 @pytest.mark.parametrize(("name", "arguments", "words"), [
-    ("batch_norm.shared_statistics", (torch.zeros(2, 3, 4, 4), 3), "between 0 and 2, got 3"),
-    ("batch_norm.shared_statistics", (torch.zeros(2, 3, 4, 4), -1), "got -1"),
-    ("batch_norm.shared_statistics", (torch.zeros(3, 4, 4), 0), r"got \(3, 4, 4\)"),
+    ("batch_norm.three_rates", ({}, {}), "for the same learning rates"),
+    ("batch_norm.three_rates", ({0.1: 0.5}, {0.2: 0.5}), "for the same learning rates"),
+    ("batch_norm.shared_statistics", (torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4), 3),
+     "between 0 and 2, got 3"),
+    ("batch_norm.shared_statistics", (torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4), -1),
+     "got -1"),
+    ("batch_norm.shared_statistics", (torch.zeros(3, 4, 4), torch.zeros(3, 4, 4), 0),
+     r"got \(3, 4, 4\)"),
     ("batch_norm.forgotten_eval", (0.8, {}, 0.2, 100), "accuracies between 0 and 1"),
     ("batch_norm.forgotten_eval", (80, {2: 0.5}, 0.2, 100), "accuracies between 0 and 1"),
-    ("batch_norm.variance_growth", ([], [[1, 2]]), "curves of one length"),
-    ("batch_norm.variance_growth", ([[1, 2]], [[1, 2, 3]]), "curves of one length"),
-    ("batch_norm.variance_growth", ([[1]], [[1]]), "of two values or more"),
     ("convolution_sizes.coverage_maps", ({}, 3), "need one shape"),
     ("convolution_sizes.coverage_maps", (RAGGED, 3), "need one shape"),
     ("convolution_sizes.coverage_maps", ({"a": np.ones(3)}, 3), "need one shape"),
