@@ -23,9 +23,12 @@ from resnet_lesson.exercises import (
     resnet18,
     start_here,
     train_fashion_mnist,
+    two_networks_equal,
     with_and_without,
 )
+from resnet_lesson.exercises.base import same
 from resnet_lesson.exercises.source import slip
+from resnet_lesson.networks import parity
 from resnet_lesson.networks.blocks import BasicBlock
 from resnet_lesson.networks.parity import randomise
 
@@ -870,16 +873,33 @@ TOWER = [tower_by_append,
                                                                       out_features=w)
                                       for i in range(2 * n)))]
 
+FIRST_DIFFERENCE = [
+    lambda a, b: next((n for n in b if a[n].shape != b[n].shape
+                       or (a[n] - b[n]).abs().max() > 1e-8), "nowhere"),
+    lambda a, b: ([n for n in b if not same(a[n], b[n])] or ["nowhere"])[0],
+    lambda a, b: next((n for n, t in a.items() if t.shape != b[n].shape
+                       or not np.allclose(t.numpy(), b[n].numpy())), "nowhere"),
+    lambda found, expected: ([*(n for n, v in parity.differences(found, expected).items()
+                                if v > parity.TOLERANCE), "nowhere"])[0]]
+MISSED = [lambda t, c: [m for m, s in t.items() if not s & set(c)],
+          lambda t, c: {m for m in t if set(c).isdisjoint(t[m])},
+          lambda t, c: tuple(m for m in t if all(k not in t[m] for k in c)),
+          lambda t, c: list(filter(lambda m: sum(k in t[m] for k in c) == 0, t))]
+
 BY_MODULE = {
-    start_here: ("SHARE_RIGHT",), residual_idea: ("COEFFICIENTS", "IDENTITY", "SILENCE"),
-    convolution_sizes: ("CONVOLVE", "SIZE", "SAME", "RECEPTIVE_FIELD", "SIMPLE_CNN"),
+    start_here: ("SHARE_RIGHT",),
+    residual_idea: ("COEFFICIENTS", "IDENTITY", "SILENCE"),
     gradient_sum: ("SLOPE", "PATH_SHARES", "TWO_TERMS", "BLOCK_GRADIENTS"),
+    convolution_sizes: ("CONVOLVE", "SIZE", "SAME", "RECEPTIVE_FIELD", "SIMPLE_CNN"),
     batch_norm: ("BATCH_NORM", "FOLD"),
     residual_block: ("RESIDUAL", "BASIC_BLOCK", "SILENCE"),
-    resnet18: ("STAGE", "RESNET18", "COST"), train_fashion_mnist: ("TRAIN_STEP",),
+    resnet18: ("STAGE", "RESNET18", "COST"),
+    train_fashion_mnist: ("TRAIN_STEP",),
     with_and_without: ("CONFOUNDS", "PAIRED_INTERVAL"),
     looking_inside: ("WITHOUT_BLOCK", "CALIBRATION"),
-    python_corner: ("CURVE", "GAIN", "PEEK", "TOWER")}
+    python_corner: ("CURVE", "GAIN", "PEEK", "TOWER"),
+    two_networks_equal: ("FIRST_DIFFERENCE", "MISSED", "SAME_NETWORK"),
+}
 STYLES = [(getattr(module, name), number, answer) for module, names in BY_MODULE.items()
           for name in names for number, answer in enumerate(globals()[name])]
 

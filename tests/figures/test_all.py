@@ -8,6 +8,7 @@ import importlib
 import inspect
 import pkgutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib as mpl
 import matplotlib.style
@@ -47,6 +48,11 @@ def history(*validation):
     return History({}, [{"epoch": i, "train_loss": 2 / i, "train_accuracy": 0.1 * i,
                          "validation_loss": 2 / i, "validation_accuracy": value}
                         for i, value in enumerate(validation, 1)], [2.0] * 7)
+
+
+def examined(*rows):
+    return {f"row {i}": [SimpleNamespace(check=f"check {j}", passed=mark == ".")
+                         for j, mark in enumerate(row)] for i, row in enumerate(rows)}
 
 
 def costs(*numbers):
@@ -141,6 +147,7 @@ def cases():
         "train_fashion_mnist.per_class": [(torch.tensor(counts), ("a", "b", "c")) for counts in (
             [[95, 5, 0], [0, 99, 1], [50, 0, 50]], [[9, 1, 0], [2, 8, 0], [1, 0, 9]],
             [[8, 2, 0], [0, 0, 0], [1, 0, 9]])],
+        "two_networks_equal.survey": [(examined("..x", ".xx"),), (examined("x."), "comparison")],
         "with_and_without.resolution": [({"plain": 0.97, "residual": 0.955}, totals)
                                         for totals in ((200, 10_000), (200,))],
         "with_and_without.published": [(sweep,), ([row for row in sweep if row["seed"] < 2],)],
