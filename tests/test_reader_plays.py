@@ -8,13 +8,18 @@ import sys
 import nbclient
 import nbformat
 import pytest
+import torch
+import torchvision
 
 from resnet_lesson import reader
-from resnet_lesson.exercises import mine
+from resnet_lesson.exercises import mine, residual_block, resnet18
+from resnet_lesson.exercises.source import slip
+from resnet_lesson.networks import parity
 from resnet_lesson.tools import copies
 
-CHECK = re.compile(r"^(?:exercises\.)?([A-Z_]+)\.check\((.+)\)$", re.MULTILINE)
-PARTS = {"output_size", "Residual", "make_stage", "train_step", "paired_interval"}
+CHECK = re.compile(r"^(?:exercises\.)?([A-Z_0-9]+)\.check\((.+)\)$", re.MULTILINE)
+PARTS = {"output_size", "BatchNorm2d", "Residual", "BasicBlock", "make_stage", "ResNet18",
+         "train_step", "paired_interval"}
 
 
 def bound(node):
@@ -37,7 +42,6 @@ def fill(cells, exercise, name, capsys):
     """Put the solution in place of the stub of a name, and return its cell."""
     cell, stub = [(cell, node) for cell in cells for node in ast.parse(cell.source).body
                   if bound(node) == name][-1]
-    assert "..." in ast.unparse(stub), f"{name} is no stub"
     lines = cell.source.split("\n")
     lines[stub.lineno - 1:stub.end_lineno] = [answer(exercise, stub, capsys)]
     cell.source = "\n".join(lines)
@@ -89,3 +93,37 @@ def test_whoever_solves_every_exercise_has_a_network_that_runs_alone(working_cop
         part = mine.part(name)
         assert capsys.readouterr().out == f"{name}: yours, from my_resnet.py.\n"
         assert part.__module__ == mine.MODULE and exercise.judge(part).right
+    theirs = parity.randomise(torchvision.models.resnet18()).eval()
+    yours = mine.part("ResNet18")().eval()
+    yours.load_state_dict(theirs.state_dict(), strict=True)
+    X = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    found, expected = parity.stage_outputs(yours, X), parity.stage_outputs(theirs, X)
+    assert found.keys() == expected.keys() >= {"stem", "stage 4", "logits"}
+    for name, values in expected.items():
+        torch.testing.assert_close(found[name], values, rtol=1e-3, atol=1e-3)
+
+
+BROKEN = {   # what a tired reader does: in which exercise, how, and what its check says to it
+    "bias kept": ("BASIC_BLOCK", [(", bias=False", "")], "not expected: conv1.bias"),
+    "norm forgotten on the shortcut": (
+        "BASIC_BLOCK", [("bias=False),\n                nn.BatchNorm2d(out_channels))",
+                         "bias=False))")], "The norm on the shortcut is missing"),
+    "stride on the second convolution": (
+        "BASIC_BLOCK", [("in_channels, out_channels, 3, stride", "in_channels, out_channels, 3"),
+                        ("out_channels, out_channels, 3", "out_channels, out_channels, 3, stride")],
+        "The stride sits on the second convolution"),
+    "ReLU before the sum": (
+        "BASIC_BLOCK", [("self.bn2(self.conv2(Y))", "F.relu(self.bn2(self.conv2(Y)))")],
+        "There is a ReLU before the addition"),
+    "blocks in the wrong order": ("STAGE", [("*layers", "*layers[::-1]")],
+                                  "has blocks that take"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_reader_is_told_so(name):
+    key, edits, words = BROKEN[name]
+    module = residual_block if key == "BASIC_BLOCK" else resnet18
+    exercise = getattr(module, key)
+    verdict = exercise.judge(slip(exercise.solve, *edits))
+    assert not verdict.right and words in verdict.words

@@ -1,4 +1,4 @@
-"""Exercises of notebook 03: the size formula, SimpleCNN's shapes, the wrong "same" rule."""
+"""Exercises of notebook 03: a convolution, the size formula, shapes, "same", what a cell sees."""
 
 import torch
 from torch import nn
@@ -7,13 +7,68 @@ from torch.nn import functional as F
 from resnet_lesson.exercises.base import Exercise, Mistake, call, is_number, shown, unsolved
 from resnet_lesson.exercises.source import slip
 
+# ---------------------------------------------------------------- one convolution by hand
+
+
+def convolve(picture, kernel):
+    """Return what a k×k kernel makes of a picture (H, W): shape (H − k + 1, W − k + 1)."""
+    k = len(kernel)
+    rows, columns = picture.shape[0] - k + 1, picture.shape[1] - k + 1
+    output = torch.zeros(rows, columns)
+    for row in range(rows):
+        for column in range(columns):
+            window = picture[row:row + k, column:column + k]
+            output[row, column] = (window * kernel).sum()
+    return output
+
+
+def _pictures(draw):
+    return [(torch.randn(height, width), torch.randn(k, k))
+            for height, width, k in ((4, 4, 3), (5, 8, 3), (7, 6, 2), (6, 6, 1))]
+
+
+def _torch_makes(picture, kernel):
+    return F.conv2d(picture[None, None], kernel[None, None])[0, 0]
+
+
+def _a_picture(given, case):
+    right = tuple(_torch_makes(*case).shape)
+    if not hasattr(given, "shape") or tuple(given.shape) != right:
+        found = tuple(given.shape) if hasattr(given, "shape") else type(given).__name__
+        return (f"A {len(case[1])}×{len(case[1])} kernel fits into {tuple(case[0].shape)} pixels "
+                f"at {right} places, so the output has that shape; yours is {found}.")
+    return None
+
+
+CONVOLVE = Exercise(
+    solve=convolve, cases=_pictures, oracle=_torch_makes, form=_a_picture,
+    idea="Take one window, multiply it with the kernel number by number, add up.",
+    mistakes=(
+        Mistake(slip(convolve, ("window * kernel", "window * kernel.flip(0, 1)")),
+                "The kernel is turned round. Mathematics defines a convolution so; torch does not "
+                "turn it, which is a cross-correlation by name."),
+        Mistake(slip(convolve, ("window * kernel", "window * kernel.t()")),
+                "Rows and columns of the kernel are exchanged."),
+        Mistake(slip(convolve, (".sum()", ".mean()")), "Add up; do not average."),
+        Mistake(slip(convolve, ("window * kernel", "window @ kernel")),
+                "Multiply number by number, with *; @ is the matrix product."),
+        Mistake(slip(convolve, ("picture[row:row + k, column:column + k]", "picture[:k, :k]")),
+                "Every place of the output has its own window: it begins at [row, column]."),
+    ),
+    hints=("How many places are there? A k×k kernel fits H − k + 1 times from top to bottom.",
+           "The window at [row, column] is picture[row:row + k, column:column + k].",
+           "Two loops, over rows and columns; in them (window * kernel).sum()."),
+    remark="The same k·k weights at every place: that is weight sharing, and it is why a shifted "
+           "picture gives a shifted output.",
+    minutes=6, difficulty=2)
+
 # ---------------------------------------------------------------- the size formula
 
 
-def size_after(n, k, s, p, d):
-    """Return the output size for input n, kernel k, stride s, padding p, dilation d."""
-    span = d * (k - 1) + 1
-    return (n + 2 * p - span) // s + 1
+def output_size(input_size, kernel_size, stride=1, padding=0, dilation=1):
+    """Return how many windows fit along one side of a picture."""
+    span = dilation * (kernel_size - 1) + 1
+    return (input_size + 2 * padding - span) // stride + 1
 
 
 def _layers(draw):
@@ -45,36 +100,36 @@ def _a_size(given, case):
 def _half_windows(case, expected, given):
     if not float(given).is_integer():
         return "There are no half windows: round down, with // for example."
-    return "How many steps of s fit into the room that the first window leaves?"
+    return "How many steps of the stride fit into the room that the first window leaves?"
 
 
 SIZE = Exercise(
-    solve=size_after, cases=_layers, oracle=torch_size, form=_a_size, idea=_half_windows,
+    solve=output_size, cases=_layers, oracle=torch_size, form=_a_size, idea=_half_windows,
     part="output_size",
     mistakes=(
-        Mistake(slip(size_after, (" // s + 1", " // s")),
+        Mistake(slip(output_size, (" // stride + 1", " // stride")),
                 "One window fits even before the first step: add 1."),
-        Mistake(slip(size_after, ("2 * p", "p")),
+        Mistake(slip(output_size, ("2 * padding", "padding")),
                 "Padding is added at both ends, so it counts twice."),
-        Mistake(slip(size_after, ("d * (k - 1) + 1", "k")),
-                "With dilation the kernel reaches over d·(k − 1) + 1 cells."),
-        Mistake(slip(size_after, (" // s", "")),
-                "With stride s only every s-th window is kept: divide by s."),
-        Mistake(slip(size_after, ("d * (k - 1) + 1", "d * k")),
-                "k weights have k − 1 gaps: the span is d·(k − 1) + 1."),
-        Mistake(slip(size_after, ("(n + 2 * p - span)", "-((span - n - 2 * p)"),
-                     ("s + 1", "s) + 1")),
+        Mistake(slip(output_size, ("dilation * (kernel_size - 1) + 1", "kernel_size")),
+                "With dilation the window spans dilation · (kernel_size − 1) + 1 cells."),
+        Mistake(slip(output_size, (" // stride", "")),
+                "From one window to the next it is stride cells: divide by it."),
+        Mistake(slip(output_size, ("dilation * (kernel_size - 1) + 1", "dilation * kernel_size")),
+                "kernel_size weights have one gap less between them, each dilation long."),
+        Mistake(slip(output_size, ("(input_size + 2 * padding", "-((-input_size - 2 * padding"),
+                     (" - span)", " + span)"), ("stride + 1", "stride) + 1")),
                 "A window that sticks out does not count: round down."),
-        Mistake(slip(size_after, (" + 2 * p", "")),
-                "The padding is missing: the input is 2·p cells longer."),
-        Mistake(slip(size_after, ("//", "/")),
+        Mistake(slip(output_size, (" + 2 * padding", "")),
+                "The padding is missing: it stands at both ends."),
+        Mistake(slip(output_size, ("//", "/")),
                 "a size counts cells. Python's // divides and floors in one step."),
     ),
-    hints=("How many cells does the kernel reach over, from its first weight to its last? With "
-           "dilation 1 it is k.",
-           "The padded input has n + 2·p cells. After the first window, n + 2·p − span cells are "
-           "left, and each step uses s of them.",
-           "Steps: (n + 2·p − span) // s. Windows: one more than steps."),
+    hints=("How many cells does the kernel span, from its first weight to its last? With dilation "
+           "1 it is kernel_size; each gap adds dilation − 1.",
+           "The padded input has input_size + 2·padding cells. The first window takes up a span; "
+           "every further one needs stride cells more.",
+           "Steps: (input_size + 2 * padding − span) // stride. Windows: one more than steps."),
     remark="Your formula agrees with torch on 200 random layers, floor and dilation included.",
     minutes=6, difficulty=2)
 
@@ -170,55 +225,9 @@ SIMPLE_CNN = Exercise(
            "Pooling: channels stay, side = (n − 2) / 2 + 1.",
            "After the second pooling there are 64 maps of 8×8 numbers to flatten."),
     remark="Most of this network's weights sit in the first linear layer; you count them next.",
-    minutes=5, difficulty=1)
+    minutes=3, difficulty=1)
 
-# ---------------------------------------------------------------- the wrong "same" rule
-
-
-def wrong_rule_counterexample():
-    """Return (n, k, s) for which p = (k − 1)·s / 2 is whole and yet the size changes."""
-    return 8, 3, 2
-
-
-def _refutes(answer, case):
-    """Return what an answer (n, k, s) shows: (a word for it, a sentence with its numbers)."""
-    answer = answer() if callable(answer) else answer
-    if unsolved(answer):
-        return answer
-    if not isinstance(answer, list | tuple) or len(answer) != 3:
-        return "form", f"Expected three whole numbers (n, k, s), got {answer!r:.80}."
-    if unsolved(*answer):
-        return "form", "Not solved yet: replace every ... by a number."
-    if not all(is_number(value) and not isinstance(value, float) and value > 0
-               for value in answer):
-        return "form", f"n, k and s must be whole numbers above 0, got {tuple(answer)}."
-    n, k, s = map(int, answer)
-    if max(n, k, s) > 10_000:
-        return "large", f"A counterexample below 10,000 will do, got {(n, k, s)}."
-    if (k - 1) * s % 2:
-        return "half", (f"For k={k} and s={s} the rule asks for {(k - 1) * s / 2} cells of "
-                        "padding, which is no whole number.")
-    p = (k - 1) * s // 2
-    if n + 2 * p < k or torch_size(n, k, s, p, 1) != n:
-        return "refuted", ""
-    return "stride" if s == 1 else "small", f"With p = {p}, torch keeps the size {n}."
-
-
-COUNTEREXAMPLE = Exercise(
-    solve=wrong_rule_counterexample, cases=lambda draw: [()], run=_refutes,
-    same=lambda one, other: one[0] == other[0], where=lambda case, expected, given: given[1],
-    mistakes=(
-        Mistake(lambda: (7, 3, 1), "At stride 1 the rule is right. Change the stride."),
-        Mistake(lambda: (2, 3, 2), "An input this small hides the mistake. Change n."),
-        Mistake(lambda: (8, 2, 1), "Take one that the rule has an answer for."),
-        Mistake(lambda: (20_001, 3, 2), "Small numbers are easier to check by hand."),
-    ),
-    hints=("Try the rule at stride 1 first. Why does it work there?",
-           "At stride 2 the output has about half as many cells as the padded input. How much "
-           "padding would be needed to make up for that, and does it depend on n?",
-           "Keep k = 3, take s = 2 and any usual size, such as n = 8."),
-    remark="The rule's padding does not depend on n. At stride s it would have to.",
-    minutes=4, difficulty=2)
+# ---------------------------------------------------------------- "same" at a stride
 
 
 def same_padding(n, k, s):
@@ -259,7 +268,7 @@ SAME = Exercise(
         Mistake(lambda n, k, s: (k - 1) // 2,
                 "That is the padding of one end: return both ends together."),
         Mistake(lambda n, k, s: (k - 1) * s,
-                "That is the wrong rule again, for both ends: the n is missing from it."),
+                "The n is missing: the longer the side, the more there is to make up for."),
         Mistake(lambda n, k, s: k - 1,
                 "That keeps the size at stride 1 only; each further cell of stride costs n − 1."),
         Mistake(lambda n, k, s: n * s + k - n - 1, "Fewer cells give the same size."),
@@ -268,7 +277,64 @@ SAME = Exercise(
            "n windows, s cells apart, the last one k cells long: they reach over (n − 1)·s + k "
            "cells in all.",
            "What the n input cells do not fill is padding: (n − 1)·s + k − n."),
-    remark="It grows with n: at stride 2 about three quarters of what the windows read "
-           "in a picture is padding. "
-           "That is why nobody wants it, and why PyTorch refuses.",
+    remark="At stride 1 it is k − 1, whatever n is; at any other it grows with n.",
+    minutes=3, difficulty=2)
+
+# ---------------------------------------------------------------- the receptive field
+
+
+def receptive_field(layers):
+    """Return how many input cells, along one side, one output cell can see."""
+    field, step = 1, 1
+    for kernel_size, stride in layers:
+        field = field + (kernel_size - 1) * step
+        step = step * stride
+    return field
+
+
+def _networks(draw):
+    """Return lists of (kernel_size, stride), from the last of which no layer is missing."""
+    networks = [[(3, 1)], [(3, 1), (3, 1)], [(3, 2), (3, 1)], [(7, 2), (3, 2)]]
+    return [(layers,) for layers in networks + [
+        [(draw.choice((1, 2, 3, 5)), draw.randint(1, 2)) for _ in range(draw.randint(2, 4))]
+        for _ in range(12)]]
+
+
+def seen(layers):
+    """Return the field that a gradient finds: cells on which one output cell depends."""
+    x = torch.zeros(1, 1, 200, requires_grad=True)
+    y = x
+    for kernel_size, stride in layers:
+        y = F.conv1d(y, torch.ones(1, 1, kernel_size), stride=stride)
+    y[0, 0, y.shape[-1] // 2].backward()
+    where = x.grad[0, 0].nonzero().flatten()
+    return int(where.max() - where.min()) + 1
+
+
+RECEPTIVE_FIELD = Exercise(
+    solve=receptive_field, cases=_networks, oracle=seen,
+    idea="Go from the input to the output. What does each layer add?",
+    mistakes=(
+        Mistake(slip(receptive_field, ("step = step * stride", "pass")),
+                "Behind a stride, neighbouring cells are further apart in the picture: each weight "
+                "there adds more than one cell."),
+        Mistake(slip(receptive_field, ("(kernel_size - 1)", "kernel_size")),
+                "Windows of neighbours overlap: a layer adds kernel_size − 1, not kernel_size."),
+        Mistake(slip(receptive_field, ("field, step = 1, 1", "field, step = 0, 1")),
+                "Before the first layer a cell sees itself: begin with 1."),
+        Mistake(slip(receptive_field, (
+            "        field = field + (kernel_size - 1) * step\n        step = step * stride",
+            "        step = step * stride\n        field = field + (kernel_size - 1) * step")),
+                "A layer's own stride counts for the layers after it."),
+        Mistake(slip(receptive_field, ("step * stride", "step + stride")),
+                "Strides multiply: two layers of stride 2 put cells 4 apart."),
+        Mistake(slip(receptive_field, ("+ (kernel_size - 1) * step", "* kernel_size")),
+                "Fields add up; they do not multiply. Two 3×3 layers see 5 cells, not 9."),
+    ),
+    hints=("Without layers the field is 1. One 3×3 layer makes it 3, a second one 5.",
+           "Keep a second number: how far apart in the picture two neighbouring cells are. It "
+           "begins with 1, and every layer multiplies it with its stride.",
+           "field grows by (kernel_size − 1) · step, then step by the factor stride."),
+    remark="It says what a cell can see. What it makes use of is less: the middle counts most, as "
+           "your picture of five layers shows.",
     minutes=5, difficulty=2)

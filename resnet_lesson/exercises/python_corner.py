@@ -1,4 +1,4 @@
-"""Exercises of ``A1_python_corner``: attributes, modules, hooks and containers."""
+"""Exercises of ``A1_python_corner``: four pieces of code that are handed out broken."""
 
 import torch
 from torch import nn
@@ -6,6 +6,7 @@ from torch import nn
 from resnet_lesson.exercises.base import Exercise, Mistake, unsolved
 from resnet_lesson.exercises.source import slip
 
+# What is handed out earns the words of a mistake; they ask, so that the answer stays the reader's.
 # Two of the four look at how a class behaves, step by step; ``run`` tells what was seen first
 # that is not as it should be, and ``same`` compares that.
 
@@ -25,8 +26,8 @@ def _same_kind(one, other):
 # ---------------------------------------------------------------- a list of one's own
 
 
-class MyDiary:
-    """Keep losses, in a list of one's own."""
+class MyCurve:
+    """Keep the losses of one training, in a list of its own."""
 
     def __init__(self):
         self.losses = []
@@ -42,50 +43,50 @@ def _a_class(answer):
     return None
 
 
-def _two_diaries(answer, case):
-    """Return (what was seen, a sentence) of two diaries of the class, Anna's and Ben's."""
+def _two_curves(answer, case):
+    """Return (what was seen, a sentence) of two objects of the class, for two trainings."""
     if not (callable(getattr(answer, "note", None)) or "__init__" in vars(answer)
             or hasattr(answer, "losses")):
-        return "Not solved yet: the class is still empty. Replace the ... in its body."
-    anna, ben = answer(), answer()
-    if not hasattr(anna, "losses"):
-        return "no list", "A new diary needs the attribute losses."
-    if not callable(getattr(anna, "note", None)):
-        return "no method", "A diary needs a method note(self, loss)."
-    anna.note(0.7)
-    if 0.7 in ben.losses:
+        return "Not solved yet: the class is empty. It needs __init__ and note."
+    first, second = answer(), answer()
+    if not hasattr(first, "losses"):
+        return "no list", "A new curve needs the attribute losses."
+    if not callable(getattr(first, "note", None)):
+        return "no method", "A curve needs a method note(self, loss)."
+    first.note(0.7)
+    if 0.7 in second.losses:
         kind = "class body" if "losses" in vars(answer) else "default"
-        return kind, "Anna's note is still in Ben's diary."
-    anna.note(0.5)
-    if list(anna.losses) != [0.7, 0.5]:
-        return "else", (f"After noting 0.7 and 0.5 Anna's list should be [0.7, 0.5]; it is "
-                        f"{anna.losses}.")
+        return kind, "One training noted 0.7, and it stands in the other's curve."
+    first.note(0.5)
+    if list(first.losses) != [0.7, 0.5]:
+        return "else", (f"After noting 0.7 and 0.5 the curve should be [0.7, 0.5]; it is "
+                        f"{first.losses}.")
     return "right", ""
 
 
-DIARY = Exercise(
-    solve=MyDiary, cases=lambda draw: [()], look=_a_class, run=_two_diaries, form=_seen,
+CURVE = Exercise(
+    solve=MyCurve, cases=lambda draw: [()], look=_a_class, run=_two_curves, form=_seen,
     same=_same_kind, where=_told,
     mistakes=(
-        Mistake(slip(MyDiary, ("    def __init__(self):\n        self.losses", "    losses")),
+        Mistake(slip(MyCurve, ("(self):", "(self, losses=[]):"), ("= []\n", "= losses\n")),
+                "How often does Python make the list in losses=[]: at each call, or once?"),
+        Mistake(slip(MyCurve, ("    def __init__(self):\n        self.losses", "    losses")),
                 "The list stands in the class body and exists once. Move it to __init__, as "
                 "self.losses = []."),
-        Mistake(slip(MyDiary, ("(self):", "(self, losses=[]):"), ("= []\n", "= losses\n")),
-                "A default argument such as losses=[] is made once too, when the function is "
-                "defined. Make the list inside __init__."),
-        Mistake(slip(MyDiary, ("self.losses = []", "losses = []")),
+        Mistake(slip(MyCurve, ("self.losses = []", "losses = []")),
                 "Inside __init__ write self.losses = []; without self. it is a local variable "
                 "that is gone at once."),
-        Mistake(slip(MyDiary, ("note", "add")),
+        Mistake(slip(MyCurve, ("note", "add")),
                 "It adds a loss to the list: self.losses.append(loss)."),
-        Mistake(slip(MyDiary, ("losses.append(loss)", "losses = [loss]")),
+        Mistake(slip(MyCurve, ("losses.append(loss)", "losses = [loss]")),
                 "append adds to the list; = puts another in its place."),
     ),
-    hints=("What should happen for each new diary, once per object?",
-           "__init__ runs once per object, and self is that object.",
+    hints=("What has to happen anew for each object? __init__ runs for each object; the line "
+           "with def is read once.",
+           "Make the list inside __init__, not in the line with def.",
            "def __init__(self): self.losses = []"),
-    remark="Numbers and strings in a class body look harmless, since they cannot be changed, only "
-           "replaced; lists, dicts and tensors can be.", minutes=3, difficulty=1)
+    remark="Where a caller may hand in a list: losses=None in the line with def, and in __init__ a "
+           "new list if it is None.", minutes=2, difficulty=1)
 
 # ---------------------------------------------------------------- a learned number
 
@@ -106,7 +107,7 @@ def _a_module(answer):
     if not (isinstance(answer, type) and issubclass(answer, nn.Module)):
         return "Expected a class derived from nn.Module: class Gain(nn.Module)."
     if not {"__init__", "forward"} & set(vars(answer)):
-        return "Not solved yet: the class is still empty. Replace the ... in its body."
+        return "Not solved yet: the class is empty. It needs __init__ and forward."
     return None
 
 
@@ -119,7 +120,7 @@ def _a_gain(answer, case):
             raise
         return "no super", f"PyTorch says “{error}”."
     if not hasattr(module, "_parameters"):
-        return "no super", "This module has no drawer for parameters."
+        return "no super", "This module has no drawers."
     if "__call__" in vars(answer):
         return "call", "You wrote __call__ and so replaced what runs the hooks."
     count = sum(parameter.numel() for parameter in module.parameters())
@@ -151,12 +152,12 @@ GAIN = Exercise(
     same=_same_kind, where=_told,
     mistakes=(
         Mistake(slip(Gain, ("super().__init__()", "pass")),
-                "super().__init__() has to come first in __init__, before anything is assigned."),
+                "What makes the drawers, and where does it have to stand?"),
         Mistake(slip(Gain, ("forward", "__call__")),
                 "Write forward; nn.Module has a __call__ already."),
         Mistake(slip(Gain, ("nn.Parameter(torch.zeros(1))", "torch.zeros(1)")),
-                "So nothing learns. A plain number or tensor is not seen: wrap it in "
-                "nn.Parameter(torch.zeros(1))."),
+                "So nothing learns: a plain tensor goes into no drawer. What marks one that is to "
+                "be learned?"),
         Mistake(slip(Gain, ("zeros(1)", "zeros(4)")), "One was asked for."),
         Mistake(slip(Gain, ("zeros(1)", "ones(1)")), "So that nothing is added at first."),
         Mistake(slip(Gain, ("self.gain * x", "self.gain + x")),
@@ -165,11 +166,11 @@ GAIN = Exercise(
         Mistake(slip(Gain, ("self.gain * x", "self.gain.item() * x")),
                 "Use the parameter itself in forward, without .item(), .data or .detach()."),
     ),
-    hints=("__init__ makes the number, forward uses it. What comes first in __init__?",
-           "A plain tensor is not trained. nn.Parameter(torch.zeros(1)) is.",
-           "forward(self, x) returns self.gain * x."),
+    hints=("Two things are wrong, both in __init__. The first one is a missing line.",
+           "super().__init__() comes first. Which drawer does a plain tensor go into?",
+           "nn.Parameter(torch.zeros(1)) goes into the drawer of parameters."),
     remark="With this at the end of a branch a residual block starts as the identity. Bachlechner "
-           "et al. (2020) call it ReZero.", minutes=4, difficulty=2)
+           "et al. (2020) call it ReZero.", minutes=3, difficulty=2)
 
 # ---------------------------------------------------------------- a hook
 
@@ -184,28 +185,34 @@ def peek(net, layer, x):
 
 
 def _networks(draw):
-    for place in (1, 0, 2):
+    for place in (1, 0, 2, None):
         net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
         yield net, place, torch.randn(5, 3)
 
 
 def _peeked(answer, case):
-    """Return what the answer returned, and how many hooks it left behind."""
+    """Return what the answer returned, and how many hooks it left behind; no place is the net."""
     net, place, x = case
-    found = answer(net, net[place], x)
-    return found if unsolved(found) else {"output": found, "hooks": len(net[place]._forward_hooks)}
+    layer = net if place is None else net[place]
+    try:
+        found = answer(net, layer, x)
+    except IndexError:   # an empty list
+        found = "nothing"
+    return found if unsolved(found) else {"output": found, "hooks": len(layer._forward_hooks)}
 
 
 def _one_tensor(given, case):
     found = given["output"]
     if isinstance(found, list | tuple):
         return f"Expected the output itself, a tensor; got a {type(found).__name__} around it."
-    if not isinstance(found, torch.Tensor):
+    if not isinstance(found, torch.Tensor) and found != "nothing":
         return f"Expected a tensor, got {type(found).__name__}."
     return None
 
 
 def _what_was_peeked(case, expected, given):
+    if isinstance(given["output"], str):
+        return "Asked for the output of net itself (layer is net), your hook never ran."
     if given["hooks"]:
         return "The hook is still on the layer and would run at every later call."
     return (f"Expected the layer's output of shape {tuple(expected['output'].shape)}, got other "
@@ -217,18 +224,21 @@ PEEK = Exercise(
     idea="Put a hook on layer, then call net(x).",
     mistakes=(
         Mistake(slip(peek, ("handle.remove()", "pass")),
-                "Keep what register_forward_hook returns, and call .remove() on it."),
+                "What does register_forward_hook return, and what can that do?"),
+        Mistake(slip(peek, ("    net(x)", "    net.forward(x)")),
+                "Which of the two ways to call a network runs its hooks?"),
         Mistake(lambda net, layer, x: net(x),
                 "This is what the whole network puts out. The hook receives (module, inputs, "
                 "output): keep its output."),
         Mistake(slip(peek, ("append(output)", "append(inputs[0])")),
                 "This is what goes in. The hook receives (module, inputs, output)."),
     ),
-    hints=("layer.register_forward_hook(f) makes layer call f(module, inputs, output) each time.",
-           "Let the hook append output to a list, call net(x), and return the list's first item.",
-           "register_forward_hook returns a handle; handle.remove() takes the hook away again."),
-    remark="This works for any layer of any network, without touching its code.",
-    minutes=4, difficulty=2)
+    hints=("Two lines are wrong. One leaves something behind, one skips something.",
+           "register_forward_hook returns a handle; handle.remove() takes the hook away again.",
+           "net(x) runs net's own hooks, net.forward(x) does not."),
+    remark="This works for any layer of any network, without touching its code. Without remove() "
+           "every later call adds to the list, and what it holds stays in memory.",
+    minutes=3, difficulty=2)
 
 # ---------------------------------------------------------------- a list, a loop and a star
 
@@ -274,8 +284,8 @@ TOWER = Exercise(
                 "A plain list cannot be called, and no parameters would be found. Put it into "
                 "nn.Sequential, with a star."),
         Mistake(slip(tower, ("range(depth)", "range(1)"), ("*layers", "*layers * depth")),
-                "They share their weights. [layer] * depth repeats the layer; a loop makes new "
-                "ones."),
+                "They share their weights. What does [layer] * depth repeat: the layer, or the "
+                "line that makes it?"),
         Mistake(slip(tower, (", nn.ReLU()", ""), ("*layers", "*layers, nn.ReLU()")),
                 "Each turn of the loop adds both, a linear layer and a ReLU."),
         Mistake(slip(tower, ("*layers", "*layers[:-1]")),
@@ -283,9 +293,9 @@ TOWER = Exercise(
         Mistake(slip(tower, ("(width, width)", "(width, width + 1)")),
                 "Both numbers of nn.Linear are the width."),
     ),
-    hints=("Start with an empty list and add to it in a loop.",
-           "Each turn adds two items: nn.Linear(width, width) and nn.ReLU().",
-           "nn.Sequential(*layers): the star hands over the items, not the list."),
+    hints=("nn.Sequential(*layers): the star hands over the items, not the list.",
+           "Two things are wrong. For the second: how often does nn.Linear(…) run?",
+           "Start with layers = []; in a loop, layers += [nn.Linear(width, width), nn.ReLU()]."),
     remark="This is how torchvision builds the stages of a ResNet: a list, a loop, and a star.",
-    minutes=4, difficulty=1)
+    minutes=3, difficulty=2)
 

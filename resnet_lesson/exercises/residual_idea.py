@@ -1,4 +1,4 @@
-"""Exercises of notebook 01: what is left to add, a plain block that does nothing, silence."""
+"""Exercises of notebook 01: g from f, the two stacks, a plain identity, a start, silence."""
 
 import copy
 
@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from resnet_lesson.exercises.base import Exercise, Mistake, same, seeded, unsolved
-from resnet_lesson.networks.blocks import BasicBlock
 
 # ---------------------------------------------------------------- what is left to add
 
@@ -60,7 +59,67 @@ COEFFICIENTS = Exercise(
     hints=("Write f(x) − x = ax² + bx + c − x.", "Which of the three terms is of the same kind as "
            "x?", "bx − x = (b − 1)x; nothing else changes."),
     remark="If f is the identity already, a = 0, b = 1, c = 0, then all three are 0: nothing to "
-           "add.", minutes=3, difficulty=1)
+           "add.", minutes=2, difficulty=1)
+
+# ---------------------------------------------------------------- the two stacks
+
+
+def run_stack(x, blocks, residual):
+    """Send x through all blocks; a residual stack adds each block's input to its answer."""
+    for block in blocks:
+        g = block(x)
+        x = g + x if residual else g
+    return x
+
+
+def _stacks(draw):
+    layers = [nn.Linear(3, 3) for _ in range(3)]
+    return [(torch.randn(5, 3), layers, residual) for residual in (False, True)]
+
+
+def _always(residual):
+    return lambda x, blocks, _: run_stack(x, blocks, residual)
+
+
+def _doubled(x, blocks, residual):
+    for block in blocks:
+        x = block(x)
+        x = x + x if residual else x
+    return x
+
+
+def _first_input(x, blocks, residual):
+    start = x
+    for block in blocks:
+        x = block(x) + start if residual else block(x)
+    return x
+
+
+def _once(x, blocks, residual):
+    return run_stack(x, blocks, False) + (x if residual else 0)
+
+
+STACK = Exercise(
+    solve=run_stack, cases=_stacks,
+    same=lambda one, other: same(one, other),
+    where=lambda case, expected, given: (
+        f"With residual={case[2]} three blocks should turn the first x into "
+        f"{expected[0, 0].item():.3f} …; yours do not."),
+    idea="Follow one x on paper through two blocks, once with the shortcut and once without.",
+    mistakes=(
+        Mistake(_always(False), "Your stack never adds x. Where is `residual` asked?"),
+        Mistake(_always(True), "Your stack adds x in the plain case, too."),
+        Mistake(_doubled, "You overwrote x before adding it: what you add is the answer again. "
+                "Give the block's answer another name."),
+        Mistake(_first_input, "You add the stack's first x everywhere; each block adds its own "
+                "input, which the block before made."),
+        Mistake(_once, "You add x once, round the whole stack; every block has a shortcut."),
+    ),
+    hints=("A loop over the blocks; x changes in every round.",
+           "g = block(x) first; then the new x is g or g + x.",
+           "x = g + x if residual else g"),
+    remark="One addition a block is all that a residual stack has more than a plain one.",
+    minutes=5, difficulty=2)
 
 # ---------------------------------------------------------------- a plain block that does nothing
 
@@ -139,70 +198,109 @@ IDENTITY = Exercise(
            "relu(x) − relu(−x) = x for every number x.",
            "W1 = torch.cat([I, -I], dim=1) with I = torch.eye(width); W2 joins the same two with "
            "dim=0."),
-    remark="A plain block can do nothing, then, but only with a special pattern in all of its "
-           "weights.", minutes=6, difficulty=2)
+    remark="It is one pattern of many: with any invertible matrix A, the pair [A, −A] and "
+           "[A⁻¹; −A⁻¹] does the same.", minutes=6, difficulty=2)
+
+# ---------------------------------------------------------------- a start that passes x on
+
+
+def passing_start(width, noise):
+    """Return W1, W2: the pattern that passes x on, plus normal noise on every weight."""
+    one = torch.eye(width)
+    W1, W2 = torch.cat([one, -one], dim=1), torch.cat([one, -one], dim=0)
+    return W1 + noise * torch.randn(W1.shape), W2 + noise * torch.randn(W2.shape)
+
+
+def _noisy(answer, case):
+    """Return in one word what the answer's two matrices are, beside the pattern."""
+    width, noise = case
+    given = answer(width, noise)
+    if unsolved(given):
+        return given
+    if not (isinstance(given, tuple | list) and len(given) == 2
+            and all(isinstance(weight, torch.Tensor) for weight in given)
+            and [tuple(weight.shape) for weight in given]
+            == [(width, 2 * width), (2 * width, width)]):
+        return "shape"
+    W1, W2 = (weight.detach().float() for weight in given)
+    one = torch.eye(width) * W1.diagonal().mean().sign()
+    left = W1 - torch.cat([one, -one], dim=1), W2 - torch.cat([one, -one], dim=0)
+    spread, zeros = ([f(part).item() for part in left] for f in (
+        torch.std, lambda part: (part == 0).float().mean()))
+    middle = max(part.mean().abs().item() for part in left)
+    fits = {"still": max(spread) == 0, "one": min(spread) == 0, "where": max(zeros) > 0.1,
+            "alone": W1.diagonal().mean().abs() < 0.5, "lopsided": middle > noise / 4,
+            "size": not all(0.8 < value / noise < 1.25 for value in spread), "right": True}
+    return next(kind for kind, fit in fits.items() if fit)
+
+
+def _start(first=1.0, pattern=1.0, draw=torch.randn, power=1):
+    """Return a wrong start: noise on W2 alone, no pattern, or noise of another kind."""
+    def answer(width, noise):
+        one = pattern * torch.eye(width)
+        W1, W2 = torch.cat([one, -one], dim=1), torch.cat([one, -one], dim=0)
+        return (W1 + first * noise**power * draw(W1.shape), W2 + noise**power * draw(W2.shape))
+    return answer
+
+
+def _factor(width, noise):
+    W1, W2 = identity_weights(width)
+    return W1 * (1 + noise * torch.randn(W1.shape)), W2 * (1 + noise * torch.randn(W2.shape))
+
+
+START = Exercise(
+    solve=passing_start, cases=lambda draw: [(32, 0.05), (40, 0.1)], run=_noisy,
+    form=lambda given, case: None if given != "shape" else (
+        "Expected W1 and W2, two tensors of shapes (width, 2·width) and (2·width, width)."),
+    where=lambda case, expected, given: (
+        f"For width {case[0]} and noise {case[1]} the start is not yet the pattern plus noise."),
+    idea="Begin with the pattern of exercise 3 and add noise · torch.randn to every weight.",
+    mistakes=(
+        Mistake(lambda width, noise: identity_weights(width),
+                "There is no noise on it: the two matrices are the bare pattern."),
+        Mistake(_start(first=0), "One of the two matrices has no noise."),
+        Mistake(_factor, "Many weights are still exactly 0: a factor does not move a 0. Add the "
+                "noise."),
+        Mistake(_start(pattern=0.0), "This is noise alone; the pattern is missing."),
+        Mistake(_start(draw=torch.rand), "Your noise is never below 0; torch.randn has both "
+                "signs, torch.rand has not."),
+        Mistake(_start(power=2), "The noise has another size: its spread is to be `noise`."),
+    ),
+    hints=("The pattern is what your identity_weights returns.",
+           "torch.randn(W1.shape) draws one number for every weight, with a spread of 1.",
+           "W1 + noise * torch.randn(W1.shape), and the same for W2."),
+    remark="Starts that let the input through have a name where the pattern is rotated at random: "
+           "looks-linear (Balduzzi et al. 2017).", minutes=5, difficulty=2)
 
 # ---------------------------------------------------------------- silence
 
 
 def silence(block):
-    """Make a BasicBlock's branch return 0 in both modes, and leave its convolutions alone."""
-    nn.init.zeros_(block.bn2.weight)
-    nn.init.zeros_(block.bn2.bias)
+    """Make a small block answer 0 whatever it is given, and leave its first layer alone."""
+    nn.init.zeros_(block[2].weight)
+    nn.init.zeros_(block[2].bias)
 
 
-def _trained_blocks(draw):
-    """Return a block whose norms have learned something, as after a training."""
-    block = BasicBlock(4, 4)
-    with torch.no_grad():
-        for norm in (block.bn1, block.bn2):
-            for tensor in (norm.weight, norm.bias, norm.running_mean):
-                tensor.copy_(torch.randn(4))
-            norm.running_var.copy_(torch.rand(4) + 0.5)
-    return [(block,)]
+def _small_blocks(draw):
+    return [(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 4)),)]
 
 
 def _silenced(answer, case):
-    """Return what is left of the block: what changed in it, and how far it misses relu(x)."""
+    """Return in one word what is left of the block."""
     block, = case
     before = copy.deepcopy(block)
-    replaced = answer(block)
-    if isinstance(replaced, nn.Module) and replaced is not block:
-        return {"kind": "another"}
-    known = before.state_dict()
-    changed = [name for name, tensor in block.state_dict().items()
-               if name not in known or not torch.equal(tensor, known[name])]
-    if not block.residual or [type(m) for m in block.modules()] != [
-            type(m) for m in before.modules()]:
-        return {"kind": "built"}
-    if not changed:
-        return {"kind": "unchanged"}
+    answer(block)
+    old, new = before.state_dict(), block.state_dict()
+    if [type(part) for part in block.modules()] != [type(part) for part in before.modules()]:
+        return "built"
+    if old.keys() == new.keys() and all(torch.equal(old[name], new[name]) for name in old):
+        return "unchanged"
     seeded(2)
-    x = torch.randn(8, 4, 5, 5)
-    with torch.no_grad():
-        missed = [(copy.deepcopy(block).train(mode)(x) - x.relu()).abs().max().item()
-                  for mode in (True, False)]
-    cut = sorted({name.split(".")[0] for name in changed if name.startswith("conv")})
-    weight, bias = block.bn2.weight.any(), block.bn2.bias.any()
-    fits = {"silent": not max(missed) and not cut, "cut": not max(missed),
-            "scale": weight and any(name.startswith("bn2") for name in changed),
-            "inside": weight, "shift": bias, "else": True}
-    return {"kind": next(kind for kind, fit in fits.items() if fit), "missed": missed,
-            "cut": " and ".join(cut)}
-
-
-def _what_is_left(case, expected, given):
-    if given["kind"] == "another":
-        return "You returned another block; change the weights of the one that was given."
-    if given["kind"] == "built":
-        return "You changed how the block is built; change numbers in its last norm instead."
-    if given["kind"] == "unchanged":
-        return "Not solved yet: your function changes nothing in the block."
-    if given["kind"] == "cut":
-        return f"The block does nothing, but {given['cut']} lost what they had learned."
-    training, evaluation = given["missed"]
-    return (f"The block should return relu(x); it misses by up to {training:.3g} in training "
-            f"mode and {evaluation:.3g} in evaluation mode.")
+    answers_zero = not block(torch.randn(50, 4)).any()
+    cut = not all(torch.equal(old[name], new[name]) for name in ("0.weight", "0.bias"))
+    fits = {"silent": answers_zero and not cut, "cut": answers_zero, "bias": not new[
+        "2.weight"].any(), "weight": not new["2.bias"].any(), "inside": cut, "else": True}
+    return next(kind for kind, fit in fits.items() if fit)
 
 
 def _zero(*names):
@@ -213,31 +311,26 @@ def _zero(*names):
     return answer
 
 
-def _zero_one_channel(block):
-    with torch.no_grad():
-        block.bn2.weight[0] = block.bn2.bias[0] = 0
-
-
 SILENCE = Exercise(
-    solve=silence, cases=_trained_blocks, run=_silenced, changes=True, where=_what_is_left,
-    same=lambda one, other: one["kind"] == other["kind"],
+    solve=silence, cases=_small_blocks, run=_silenced, changes=True,
+    where=lambda case, expected, given: {
+        "built": "You changed how the block is built; change numbers in its last layer instead.",
+        "unchanged": "Not solved yet: your function changes nothing in the block.",
+        "cut": "The block answers 0, but its first layer lost what it holds."}.get(
+            given, "The block's answer is not 0 everywhere."),
     idea=lambda case, expected, given: (
-        "Compare block.branch(x) with zeros." if given["kind"] == "else" else ""),
+        "Which layer has the last word?" if given == "else" else ""),
     mistakes=(
-        Mistake(_zero("conv2.weight", "bn2.weight", "bn2.bias"),
-                "Two tensors of the last norm are enough, and all the rest stays ready for use."),
-        Mistake(_zero_one_channel, "The last norm multiplies by its weight: is every entry of it "
-                "0?"),
-        Mistake(_zero("conv2.weight"),
-                "A zero further inside does not stay 0: batch norm subtracts a mean and adds a "
-                "bias after it. Which layer has the last word?"),
-        Mistake(_zero("bn2.weight"),
-                "The scale is 0, and what is left is the shift: this block was trained, so its "
-                "last bias is not 0 any more."),
+        Mistake(_zero("0.weight", "0.bias", "2.weight", "2.bias"),
+                "The last layer alone is enough; the first one stays ready for use."),
+        Mistake(_zero("2.weight"), "The last layer adds a bias as well."),
+        Mistake(_zero("2.bias"), "The last layer multiplies before it adds: what about its "
+                "weight?"),
+        Mistake(_zero("0.weight", "0.bias"), "The first layer's zeros reach the last layer, which "
+                "still adds its bias."),
     ),
-    hints=("The branch ends in block.bn2, which computes weight · normalised + bias.",
+    hints=("The block is a Sequential: block[2] is its last layer.",
            "nn.init.zeros_(tensor) fills a parameter with zeros, in place.",
-           "Both block.bn2.weight and block.bn2.bias have to be 0."),
-    remark="Fresh blocks have a bias of 0 already; there, zeroing the scale alone is enough, and "
-           "that is how torchvision's zero_init_residual=True starts every block.",
-    minutes=5, difficulty=2)
+           "Both block[2].weight and block[2].bias have to be 0."),
+    remark="Such a block answers g = 0, so that with its shortcut it returns x exactly.",
+    minutes=3, difficulty=1)

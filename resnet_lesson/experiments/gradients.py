@@ -107,6 +107,24 @@ def measure_network(shortcut, norm, initialisation, depth, seed):
                found.activations)
 
 
+def line(points=128):
+    """Return pictures on the straight line from one picture to another, (points, 1, SIZE, SIZE)."""
+    return gradients.line(*_pictures().pixels(slice(2), SIZE), points)
+
+
+def alike(shortcut, norm, initialisation, depth, seeds=range(3)):
+    """Return how alike gradients at points of ``line()`` are, by distance: (seeds, points).
+
+    In evaluation mode, with batch-norm statistics of 256 pictures, so that no point sees another.
+    """
+    many, found = _pictures().pixels(slice(256), SIZE), []
+    for seed in seeds:
+        model, _, _ = build(shortcut, norm, initialisation, depth, seed)
+        along = gradients.input_gradients(gradients.settle_batch_norm(model, many), line())
+        found.append(gradients.correlation_by_distance(along))
+    return torch.stack(found)
+
+
 def ratio(one, other):
     """Return one ÷ other; infinite, or not a number, where other is zero."""
     if other:

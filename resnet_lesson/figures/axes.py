@@ -30,7 +30,8 @@ def log_axis(ax, low, high, zero=False):
         bottom, top = 10.0 ** (low - 1.7 * gap), 10.0 ** (low - 0.35 * gap)
         ticks, labels = [place, *ticks], ["0", *labels]
         ax.add_patch(Rectangle((0, bottom), 1, top - bottom, color=figures.GREY, alpha=0.25,
-                               linewidth=0, transform=ax.get_yaxis_transform(), gid="zero"))
+                               zorder=0.2, linewidth=0, gid="zero",
+                               transform=ax.get_yaxis_transform()))
     ax.set_ylim(bottom, 10.0 ** high)
     ax.yaxis.set_major_locator(FixedLocator(ticks))
     ax.yaxis.set_minor_locator(NullLocator())

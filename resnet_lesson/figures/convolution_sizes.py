@@ -1,9 +1,10 @@
-"""Figures of notebook 03: coverage of each pixel, borders, order of layers, walks of sizes."""
+"""Figures of notebook 03: one window in digits, coverage of pixels, what an output pixel sees."""
 
 import numpy as np
 
 from resnet_lesson import figures
 from resnet_lesson.figures.axes import image
+from resnet_lesson.words import short
 
 
 @figures.style()
@@ -35,92 +36,57 @@ def coverage_maps(maps, kernel_size):
 
 
 @figures.style()
-def borders(picture, outputs):
-    """Draw a picture and what one layer makes of it under different paddings, on one scale.
+def one_window(window, kernel):
+    """Draw a window, a kernel and their products, number by number.
 
     Args:
-        picture: array (height, width) of values from 0 to 1.
-        outputs: a dict of title → array of the same shape.
+        window, kernel: arrays of one shape (k, k).
 
     Raises:
-        ValueError: no outputs, or one of another shape.
+        ValueError: arrays of different shapes.
     """
-    if not outputs:
-        raise ValueError("borders needs at least one output, got none")
-    maps = _of_one_shape({"input": picture, **outputs})
-    figure, axes = figures.new_figure(1, len(maps), size=(9, 2.6))
-    for ax, (title, array) in zip(axes, maps.items(), strict=True):
-        shown = image(ax, array, vmin=0, vmax=1, cmap="gray")
+    maps = _of_one_shape({"window": window, "kernel": kernel})
+    maps["products"] = maps["window"] * maps["kernel"] + 0.0   # no −0
+    figure, axes = figures.new_figure(1, 3, size=(9, 3.2))
+    most = max(abs(array).max() for array in maps.values()) or 1
+    for ax, sign, (title, array) in zip(axes, ("", "×", "="), maps.items(), strict=True):
+        image(ax, array, cmap="PuOr_r", vmin=-2 * most, vmax=2 * most)   # pale behind numbers
         ax.set_title(title)
-    figure.colorbar(shown, ax=list(axes), shrink=0.7, label="value")
-    given = maps.pop("input")
-    edge = np.ones(given.shape, bool)
-    edge[1:-1, 1:-1] = False
-    moves = {title: abs(array - given) for title, array in maps.items()}
-    listed = ", ".join(f"{title} {move[edge].mean():.2f}" for title, move in moves.items())
-    inside = max(move[~edge].mean() for move in moves.values())
-    figure.caption = (f"How far the outermost pixels move on average: {listed}. The pixels "
-                      f"inside move by {inside:.2f} at most.")
+        ax.text(-0.16, 0.5, sign, transform=ax.transAxes, ha="center", va="center", fontsize=22)
+        for (row, column), number in np.ndenumerate(array):
+            ax.text(column, row, short(number).replace("-", "−"), ha="center", va="center",
+                    fontsize=17)
+    sums = " + ".join(short(number).replace("-", "−") for number in maps["products"].flat)
+    figure.caption = (f"Window times kernel, number by number: {sums} = "
+                      f"{short(maps['products'].sum())}.".replace("-", "−"))
     return figure
 
 
 @figures.style()
-def orders(pairs):
-    """Draw values of one order of layers against the other: {title: (ReLU first, pooling first)}.
+def receptive_fields(maps):
+    """Draw on which pixels one output pixel depends, and how much, after some layers.
+
+    Args:
+        maps: a dict of title → array (height, width) of gradients, 0 where a pixel is not seen.
 
     Raises:
-        ValueError: no pairs, or a pair of arrays of different sizes.
+        ValueError: no maps, or maps of different shapes.
     """
-    if not pairs:
-        raise ValueError("orders needs at least one pair of arrays, got none")
-    figure, axes = figures.new_figure(1, len(pairs), size=(9, 4), squeeze=False)
+    maps = _of_one_shape(maps)
+    figure, axes = figures.new_figure(1, len(maps), size=(9, 3.4), squeeze=False)
     words = []
-    for ax, (title, pair) in zip(axes[0], pairs.items(), strict=True):
-        first, second = (np.asarray(array, dtype=float).ravel() for array in pair)
-        if first.shape != second.shape:
-            raise ValueError(f"{title}: both orders need as many values, got {first.size} "
-                             f"and {second.size}")
-        ends = [min(first.min(), second.min()), max(first.max(), second.max())]
-        ax.plot(ends, ends, ":", color=figures.GREY, label="equal")
-        ax.plot(second, first, "o", color=figures.BLUE, alpha=0.5, markersize=4)
-        ax.set(title=title, xlabel="pool, then ReLU", ylabel="ReLU, then pool", aspect="equal")
-        ax.legend()
-        apart = abs(first - second)[first != second]
-        if apart.size:
-            words.append(f"{title}: {apart.size / first.size:.0%} of {first.size} values differ, "
-                         f"these by {apart.mean():.2f} on average")
-        else:
-            words.append(f"{title}: none of {first.size} values differ")
-    figure.caption = f"Both orders, value by value. {'; '.join(words)}."
-    return figure
-
-
-@figures.style()
-def walks(sizes):
-    """Draw the sizes of pictures through a network, a line for each: {name: [(layer, size), …]}.
-
-    Raises:
-        ValueError: no lines, or lines through different layers.
-    """
-    names = [[layer for layer, _ in line] for line in sizes.values()]
-    if not names or any(name != names[0] for name in names) or not names[0]:
-        raise ValueError("walks needs at least one line, and all through the same layers, got "
-                         f"{names}")
-    figure, ax = figures.new_figure(size=(9, 4.6))
-    for i, (name, line) in enumerate(sizes.items()):
-        values = [size for _, size in line]
-        ax.plot(values, label=name, **figures.line_look(i))
-        for place, size in enumerate(values):
-            ax.annotate(str(size), (place, size), xytext=(0, 7), ha="center",
-                        textcoords="offset points", fontsize=13)
-    ax.set_yscale("log", base=2)
-    ax.yaxis.set_major_formatter("{x:.0f}")
-    ax.set_xticks(range(len(names[0])), names[0])
-    ax.set(xlabel="after this layer", ylabel="size along one side")
-    ax.margins(y=0.15)
-    ax.legend(title="input")
-    ways = "; ".join(" → ".join(str(size) for _, size in line) for line in sizes.values())
-    figure.caption = f"Size along one side after each layer: {ways}."
+    for ax, (title, array) in zip(axes[0], maps.items(), strict=True):
+        array = abs(array) / (abs(array).sum() or 1)
+        size = "×".join(str(np.ptp(places) + 1 if places.size else 0)
+                        for places in np.nonzero(array))
+        image(ax, np.where(array > 0, array, np.nan), vmin=0, cmap="cividis")
+        ax.set_facecolor("white")
+        ax.set_title(f"{title}: {size}")
+        middle = [length // 2 for length in array.shape]
+        inner = array[middle[0] - 2:middle[0] + 3, middle[1] - 2:middle[1] + 3].sum()
+        words.append(f"{title}: {size} pixels, {inner:.0%} of the gradient in the middle "
+                     "5×5")
+    figure.caption = f"What one output pixel sees. {'; '.join(words)}."
     return figure
 
 

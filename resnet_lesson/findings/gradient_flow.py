@@ -1,14 +1,14 @@
-"""What the recorded gradients say: summaries, verdicts, sentences, a table."""
+"""What the recorded gradients say: summaries, verdicts, tables."""
 
 import math
 import statistics
-from itertools import product
 from typing import NamedTuple
 
 from resnet_lesson.experiments.gradients import INITIALISATIONS, NORMS
 from resnet_lesson.words import short
 
 FACTOR = 100  # a ratio beyond 1/100 … 100 is called vanishing or exploding
+STARTS = {"default": "PyTorch", "xavier": "Xavier", "he": "He"}
 CLEAR = 10    # one ratio is called clearly better if it is so many times closer to 1
 
 
@@ -44,45 +44,7 @@ def verdict(value):
 
 def name(norm, initialisation):
     """Return norm and initialisation as words."""
-    words = {"default": "PyTorch's default", "xavier": "Xavier", "he": "He"}[initialisation]
-    return f"{words}, {'with batch norm' if norm == 'batch norm' else 'no norm'}"
-
-
-def sentences(rows, depth):
-    """Say where gradients vanish, explode and hold, and where the shortcut helps and hurts.
-
-    Args:
-        rows: measured rows; plain and residual ones of this depth are compared.
-        depth: in blocks.
-
-    Returns:
-        A list of sentences, each with its numbers.
-
-    Raises:
-        ValueError: nothing was measured at this depth.
-    """
-    found = summarise(rows)
-    pairs = {key: (found[("plain", *key, depth)], found[("residual", *key, depth)])
-             for key in product(NORMS, INITIALISATIONS)
-             if ("plain", *key, depth) in found and ("residual", *key, depth) in found}
-    if not pairs:
-        known = sorted({row.depth for row in rows})
-        raise ValueError(f"nothing was measured at {depth} blocks; there are {known}")
-    sizes = {"vanishes": [], "explodes": [], "holds": []}
-    effects = {"helps": [], "hurts": [], "makes no clear difference": []}
-    for key, pair in pairs.items():
-        for arm, summary in zip(("plain", "residual"), pair, strict=True):
-            sizes[verdict(summary.median)].append(f"{arm}, {name(*key)} ({_value(summary)})")
-        plain, residual = pair
-        word, after = effect(plain.median, residual.median), verdict(residual.median)
-        but = f": it still {after}" if word == "helps" and after != "holds" else ""
-        effects[word].append(
-            f"{name(*key)} ({_value(plain)} without, {_value(residual)} with{but})")
-    bounds = {"vanishes": f"below 1/{FACTOR}", "explodes": f"above {FACTOR}", "holds": "in between"}
-    return [*(f"The gradient {word} (ratio {bounds[word]}): {'; '.join(cases) or 'nowhere'}."
-              for word, cases in sizes.items()),
-            *(f"The shortcut {word}: {'; '.join(cases) or 'nowhere'}."
-              for word, cases in effects.items())]
+    return f"{STARTS[initialisation]}, {norm.replace('none', 'no norm')}"
 
 
 def effect(plain, residual):
@@ -97,30 +59,99 @@ def effect(plain, residual):
     return "helps" if near < far else "hurts"
 
 
-def _value(summary):
-    if summary.zeros:
-        return f"{short(summary.median)}, underflow in {summary.zeros} of {summary.seeds} seeds"
-    return short(summary.median)
+def scale_free(rows, depth):
+    """Return (headings, lines): of five kinds of networks the gradient, the spread, their product.
 
-
-def hidden(rows, depth):
-    """Return settings whose weight gradients look healthy while those of activations do not.
-
-    Returns:
-        A list of (setting, summary of activation gradients, summary of weight gradients).
+    Gradients and product are first ÷ last block, the spread of the activations is last ÷ first,
+    all medians over seeds. The product has no unit: in larger units of activation the spread is
+    smaller and the gradient larger by the same factor.
     """
-    gradients, weights = summarise(rows), summarise(rows, "weight_ratio")
-    return [(setting, found, weights[setting]) for setting, found in gradients.items()
-            if setting[3] == depth and verdict(found.median) != "holds"
-            and verdict(weights[setting].median) == "holds"]
+    gradient, spread, weights = (summarise(rows, f"{column}_ratio")
+                                 for column in ("gradient", "activation", "weight"))
+    product = summarise([row._replace(gradient_ratio=row.gradient_ratio / row.activation_ratio)
+                         for row in rows])
+    return (["network", "gradient, first ÷ last", "spread, last ÷ first", "gradient × spread",
+             "gradient of weights"],
+            [[f"{arm}, {name(norm, start)}",
+              *(short(part[arm, norm, start, depth].median)
+                for part in (gradient, spread, product, weights))]
+             for arm, norm, start in (
+                 ("residual", "none", "he"), ("plain", "none", "xavier"), ("plain", "none", "he"),
+                 ("residual", "batch norm", "he"), ("plain", "batch norm", "he"))])
 
 
-def table(rows, shortcuts=("plain", "residual")):
-    """Return (headings, lines) of the medians of first ÷ last block, one column per depth."""
+def against_rule(rows, factors, depth):
+    """Return (headings, lines): the rule's factors per block beside what was measured.
+
+    Args:
+        rows: measured rows.
+        factors: ``{(shortcut, initialisation): factor per block}``, for networks without norm.
+        depth: in blocks, so that there are ``depth − 1`` steps from the last to the first.
+    """
     found = summarise(rows)
-    depths = sorted({row.depth for row in rows})
-    lines = [[norm, initialisation, shortcut,
-              *(short(found[(shortcut, norm, initialisation, depth)].median) for depth in depths)]
-             for norm, initialisation, shortcut in product(NORMS, INITIALISATIONS, shortcuts)
-             if (shortcut, norm, initialisation, depths[-1]) in found]
-    return ["norm", "initialisation", "shortcut", *(f"{d} blocks" for d in depths)], lines
+    return (["network without norm", "factor per block", f"rule, {depth} blocks", "measured"],
+            [[f"{arm}, {STARTS[start]}", f"{factor:.2f}", short(factor ** (depth - 1)),
+              short(found[arm, "none", start, depth].median)]
+             for (arm, start), factor in factors.items()])
+
+
+def growth(rows, norm, start):
+    """Return (headings, lines): by depth, first ÷ last block, plain by block, residual ÷ depth."""
+    found = summarise(rows)
+    lines = []
+    for depth in sorted({row.depth for row in rows}):
+        plain, residual = (found[arm, norm, start, depth].median for arm in ("plain", "residual"))
+        lines.append([depth, short(plain), f"{plain ** (1 / (depth - 1)):.2f}", short(residual),
+                      f"{residual / depth:.2f}"])
+    return ["blocks", "plain", "plain, factor per block", "residual", "residual ÷ blocks"], lines
+
+
+def story(rows, carried, alike, depth):
+    """Return (headings, lines): four sentences that are told, and where each holds.
+
+    Args:
+        rows: measured rows.
+        carried: ``{network: shares of the gradient by path length}``.
+        alike: ``{(shortcut, norm): tensor (seeds, points)}``, ``correlation_by_distance`` of He's
+            start, in as many blocks as the paths have.
+        depth: of the rows to judge the first two sentences by, in blocks.
+    """
+    medians = {key: summary.median for key, summary in summarise(rows).items()}
+    paths = len(next(iter(carried.values()))) - 1
+    lengths = [(f"{network} ({mean_length(shares):.1f} of {paths})",
+                2 * mean_length(shares) < paths) for network, shares in carried.items()]
+    large = {f"{arm}, {norm.replace('none', 'no norm')} ({short(medians[arm, norm, 'he', paths])}":
+             float(runs[:, 1].mean()) for (arm, norm), runs in alike.items()
+             if verdict(medians[arm, norm, "he", paths]) == "explodes"}
+    sizes = [(f"{words}, cosine {cosine:.2f})", max(large.values()) - min(large.values()) < 0.2)
+             for words, cosine in large.items()]
+    plain, residual = ([(norm, start, medians[arm, norm, start, depth])
+                        for norm in NORMS for start in INITIALISATIONS]
+                       for arm in ("plain", "residual"))
+    return ["the story says", "it holds for", "it does not hold for"], [
+        ["1 · Plain gradients vanish", *_by_norm(plain, "vanishes")],
+        ["2 · With the 1 they keep their size", *_by_norm(residual, "holds")],
+        ["3 · Short paths carry the gradient", *_parted(lengths)],
+        ["What counts is its size", *_parted(sizes)]]
+
+
+def mean_length(shares):
+    """Return the mean number of branches on a path, each path counted by what it carries."""
+    return sum(length * share for length, share in enumerate(shares))
+
+
+def _by_norm(cases, word):
+    """Return in words which cases (norm, start, ratio) earn a verdict, and which do not."""
+    both = []
+    for wanted in (True, False):
+        kept = {norm: ", ".join(f"{STARTS[start]} {short(value)}" for where, start, value in cases
+                                if where == norm and (verdict(value) == word) == wanted)
+                for norm in NORMS}
+        both.append("; ".join(f"{norm.replace('none', 'no norm')}: {words}"
+                              for norm, words in kept.items() if words) or "–")
+    return both
+
+
+def _parted(cases):
+    return ["; ".join(word for word, holds in cases if holds == wanted) or "–"
+            for wanted in (True, False)]

@@ -44,8 +44,8 @@ class Share(NamedTuple):
     """What the shortcut and the branch of one block make up in one backward pass."""
 
     name: str
-    skip_share: float     # of the skip term in the gradient at the input, ``projected_shares``
-    output_branch: float  # norm of the branch's output ÷ (that + norm of the shortcut's)
+    branch_to_skip: float  # in the gradient at the input: norm of the branch's term ÷ the skip's
+    output_branch: float   # norm of the branch's output ÷ (that + norm of the shortcut's)
 
 
 class Paths(NamedTuple):
@@ -136,7 +136,7 @@ def shares(model, X, y):
     """Return one ``Share`` per block, input to output, for one batch; arguments as ``profile``.
 
     The two terms are computed at the inputs and upstream gradients of a real backward pass; where
-    they add up to zero, their shares are nan.
+    the skip's is zero, as in a plain block, their ratio is infinite.
     """
     inputs, outputs, loss = _run(model, X, y)
     upstream = torch.autograd.grad(loss, outputs)
@@ -147,9 +147,8 @@ def shares(model, X, y):
             skip, branch = _terms(x, g, s, mask, v)
         part = norm(g)
         both = part if s is None else part + norm(s)
-        rows.append(Share(
-            name, projected_shares([skip, branch])[0] if norm(skip + branch) else math.nan,
-            part / both if both else 0.0))
+        rows.append(Share(name, norm(branch) / norm(skip) if norm(skip) else math.inf,
+                          part / both if both else 0.0))
     return rows
 
 
@@ -190,20 +189,6 @@ def projected_shares(parts):
         raise ValueError("the parts add up to zero, so none has a share in their sum; "
                          "take an upstream gradient that is not zero")
     return [(part @ total / size).item() for part in parts]
-
-
-def path_shares(depth, w):
-    """Return the share of each path length in (1 + w)^depth, a list of depth + 1 numbers.
-
-    C(depth, k) paths go through exactly k branches, and each is worth w^k.
-
-    Raises:
-        ValueError: no whole depth above 0, or w = −1, where the sum is zero.
-    """
-    depth = whole(depth, "depth")
-    if w == -1:
-        raise ValueError("path_shares needs a slope other than −1, where all paths add up to zero")
-    return [math.comb(depth, k) * w ** k / (1 + w) ** depth for k in range(depth + 1)]
 
 
 def line(start, end, points):
@@ -252,17 +237,6 @@ def correlation_by_distance(gradients):
                          f"got {len(flat)}, of which {int((sizes == 0).sum())} are zero")
     cosines = (flat / sizes) @ (flat / sizes).T
     return torch.stack([cosines.diagonal(d).mean() for d in range(len(flat))])
-
-
-def directional_derivative(model, X, direction, label=0, step=1e-6):
-    """Return central differences of a logit along a direction, shape (N,), in evaluation mode.
-
-    (f(x + h·d) − f(x − h·d)) ÷ 2h, with an error of order h² where f is smooth; in float32
-    rounding drowns it. ``direction`` has the shape of one picture.
-    """
-    with _unchanged(model), evaluating(model), torch.no_grad():
-        ahead, behind = model(X + step * direction), model(X - step * direction)
-    return (ahead[:, label] - behind[:, label]) / (2 * step)
 
 
 def settle_batch_norm(model, X):

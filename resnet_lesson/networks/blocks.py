@@ -6,8 +6,6 @@ Recognition" (2016), figure 5, with torchvision's attribute names; with ``preact
 they follow He et al., "Identity Mappings in Deep Residual Networks" (2016).
 """
 
-from functools import partial
-
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -300,24 +298,3 @@ class Bottleneck(_Block):
         return [conv_layer(self.in_channels, width, 1, bias=bias),
                 conv_layer(width, width, 3, self.stride, bias=bias),
                 conv_layer(width, self.out_channels, 1, bias=bias)]
-
-
-def book_block(in_channels, out_channels, stride=1):
-    """Build ``Residual`` with its switch set where it has to be."""
-    return Residual(in_channels, out_channels, strides=stride,
-                    use_1x1conv=stride != 1 or in_channels != out_channels)
-
-
-# Four ways to write one block, by where they are published: (in, out, stride=1) → block. They
-# differ in the bias of the convolutions, in the norm on the shortcut, and in when it projects.
-SOURCES = {
-    # Zhang et al., section 8.6
-    "Dive into Deep Learning": book_block,
-    # torchvision/models/resnet.py; there the network decides when to project
-    "torchvision": BasicBlock,
-    # Qiu et al., "Neural Networks and Deep Learning: Practice", section 5.4; the block decides by
-    # itself when to project, and has a switch ``use_residual``
-    "NNDL practice book": BasicBlock,
-    # as introductions to the residual unit often do
-    "always projecting": partial(BasicBlock, shortcut="C"),
-}

@@ -6,13 +6,13 @@ is about one side; call it once for each. The tests compare every function with 
 Positions count from the first input cell: 0 … input_size − 1 are input cells, negative positions
 and those from input_size on are padding.
 
-Source: the shape sections of PyTorch's ``Conv2d``, ``MaxPool2d`` and ``ConvTranspose2d``;
+Source: the shape section of PyTorch's ``Conv2d``;
 Dumoulin and Visin, "A guide to convolution arithmetic for deep learning" (2016).
 """
 
 from resnet_lesson.words import whole
 
-PADDINGS = ("valid", "same", "full")
+PADDINGS = ("valid", "same")
 
 
 def output_size(input_size, kernel_size, stride=1, padding=0, dilation=1):
@@ -24,8 +24,8 @@ def output_size(input_size, kernel_size, stride=1, padding=0, dilation=1):
         input_size: cells along one side of the input, at least 1.
         kernel_size: weights along one side of the kernel, at least 1.
         stride: cells from one window to the next, at least 1.
-        padding: cells added on each side, at least 0; or a pair (before, after); or ``"valid"``,
-            ``"same"`` or ``"full"``, see ``pads``.
+        padding: cells added on each side, at least 0; or a pair (before, after); or ``"valid"`` or
+            ``"same"``, see ``pads``.
         dilation: distance between neighbouring weights of the kernel, at least 1.
 
     Raises:
@@ -58,9 +58,7 @@ def pads(padding, kernel_size, stride=1, dilation=1):
         padding: a whole number for both ends, a pair for each its own, or a word:
             ``"valid"``: none, so that windows stay inside the input;
             ``"same"``: as much as keeps the size at stride 1; where that is odd in all, the
-            extra cell goes after the input, as in PyTorch;
-            ``"full"``: one cell less than the window spans, at both ends, so that every window
-            that touches the input counts.
+            extra cell goes after the input, as in PyTorch.
         kernel_size, stride, dilation: as in ``output_size``.
 
     Raises:
@@ -70,16 +68,15 @@ def pads(padding, kernel_size, stride=1, dilation=1):
     stride = _along("stride", stride)
     if isinstance(padding, str):
         if padding not in PADDINGS:
-            raise ValueError(f'padding must be a whole number, a pair of them, "valid", "same" '
-                             f'or "full", got {padding!r}')
+            raise ValueError('padding must be a whole number, a pair of them, "valid" or "same", '
+                             f'got {padding!r}')
         extra = span_size(kernel_size, dilation) - 1
         if padding == "same" and stride > 1:
             raise ValueError(
                 f'padding "same" with stride {stride} is refused, as in PyTorch: at stride '
                 f"{stride} the same size would need padding that grows with the input; use "
                 "stride=1, or give the padding as a number")
-        return {"valid": (0, 0), "same": (extra // 2, extra - extra // 2),
-                "full": (extra, extra)}[padding]
+        return {"valid": (0, 0), "same": (extra // 2, extra - extra // 2)}[padding]
     if isinstance(padding, tuple | list):
         if len(padding) != 2:
             raise ValueError("padding as a pair means (before, after) along one side, got "
@@ -126,49 +123,6 @@ def unreached(input_size, kernel_size, stride=1, padding=0, dilation=1):
     """
     counts = coverage(input_size, kernel_size, stride, padding, dilation)
     return [cell for cell, count in enumerate(counts) if not count]
-
-
-def pool_size(input_size, kernel_size, stride=None, padding=0, dilation=1):
-    """Return the output size of max-pooling along one side.
-
-    The formula of ``output_size`` with two rules of PyTorch's: the stride is the kernel size
-    unless given, and at most half a kernel of padding (a whole number) is allowed.
-
-    Raises:
-        ValueError: no window fits, or a value makes no sense; the sentence names it.
-    """
-    kernel_size = _along("kernel_size", kernel_size)
-    padding = whole(padding, "padding", least=0)
-    if padding > kernel_size // 2:
-        raise ValueError(f"padding {padding} is more than half of kernel_size {kernel_size}, "
-                         f"which pooling refuses; at most {kernel_size // 2} here")
-    stride = kernel_size if stride is None else stride
-    return output_size(input_size, kernel_size, stride, padding, dilation)
-
-
-def transposed_size(input_size, kernel_size, stride=1, padding=0, output_padding=0, dilation=1):
-    """Return the output size of a transposed convolution along one side.
-
-    (input_size − 1) · stride − 2 · padding + dilation · (kernel_size − 1) + output_padding + 1
-
-    It leads back from the output of a convolution to its input. Where the floor made several input
-    sizes one, ``output_padding`` (below the stride or the dilation) chooses among them.
-
-    Raises:
-        ValueError: nothing would be left, or a value makes no sense; the sentence names it.
-    """
-    input_size, stride = _along("input_size", input_size), _along("stride", stride)
-    padding = whole(padding, "padding", least=0)
-    output_padding = whole(output_padding, "output_padding", least=0)
-    span = span_size(kernel_size, dilation)
-    if output_padding >= max(stride, dilation):
-        raise ValueError(f"output_padding {output_padding} must be smaller than the stride "
-                         f"({stride}) or the dilation ({dilation})")
-    size = (input_size - 1) * stride - 2 * padding + span + output_padding
-    if size < 1:
-        raise ValueError(f"padding {padding} takes away all that there is: the output size would "
-                         f"be {size}; use less padding")
-    return size
 
 
 def _along(name, value):

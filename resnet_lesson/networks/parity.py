@@ -25,8 +25,7 @@ from resnet_lesson.networks.resnet import FAMILY
 from resnet_lesson.networks.weights import load, mismatches
 
 DEPTHS = tuple(FAMILY)
-STAGES = {"maxpool": "stem", "layer1": "stage 1", "layer2": "stage 2", "layer3": "stage 3",
-          "layer4": "stage 4", "avgpool": "pooled", "fc": "logits"}
+STAGES = ("stem", "stage 1", "stage 2", "stage 3", "stage 4", "pooled", "logits")
 TOLERANCE = 1e-8
 
 
@@ -98,15 +97,14 @@ def freshen(model):
 
 @torch.no_grad()
 def stage_outputs(model, x):
-    """Return what each stage of a network gives for ``x``, in order, by the names in ``STAGES``.
-
-    Works for torchvision's networks and for ours with the 7×7 stem; the mode stays as it is.
-    """
-    found, hooks = {}, []
-    for name, label in STAGES.items():
-        def keep(module, inputs, output, label=label):
-            found[label] = output.detach().clone()  # torchvision's ReLU overwrites its input
-        hooks.append(getattr(model, name).register_forward_hook(keep))
+    """Return what each part of a network gives for ``x``: by the names in ``STAGES``, in order."""
+    found, hooks, pairs = {}, [], (*zip(STAGES, STAGES[1:5], strict=False), STAGES[5:])
+    for name, labels in zip(("layer1", "layer2", "layer3", "layer4", "fc"), pairs, strict=True):
+        def keep(module, inputs, output, before=labels[0], after=labels[1]):
+            found.setdefault(before, inputs[0].detach().clone())
+            found[after] = output.detach().clone()  # torchvision's ReLU overwrites its input
+        for layer in (getattr(model, name), *getattr(model, name).children()):  # called or not
+            hooks.append(layer.register_forward_hook(keep))
     try:
         model(x)
     finally:

@@ -67,8 +67,8 @@ class AdditionPanel(DrawingPanel):
     """Choose a block's settings; see both paths with their shapes, and whether they add up.
 
     The branch is the block's two 3×3 convolutions, of which the first has the stride. Shapes are
-    channels × height × width of one picture. ``mend()``, also a button, applies the repair that
-    the caption suggests.
+    channels × height × width of one picture. ``mend()``, also a button, applies the repair; the
+    caption does not give it away.
     """
 
     title = "Will it add up?"
@@ -90,7 +90,7 @@ class AdditionPanel(DrawingPanel):
 
     def more_buttons(self):
         mend = widgets.Button(description="Mend it", icon="wrench",
-                              tooltip="Apply the repair that the sentence suggests")
+                              tooltip="Change as few settings as will do")
         mend.on_click(lambda _: self.mend())
         return {"mend": mend}
 
@@ -99,7 +99,7 @@ class AdditionPanel(DrawingPanel):
         self.buttons["mend"].disabled = not self.result.repair
 
     def mend(self):
-        """Apply the suggested repair, if there is one."""
+        """Apply the repair, if there is one."""
         self.set(**self.result.repair)
 
     @staticmethod
@@ -190,14 +190,8 @@ def _fault(result, values):
 
 
 def _advice(result, values):
-    mends = []
-    if "padding" in result.repair:
-        mends.append("set padding to 1")
-    if "shortcut" in result.repair:
-        mends.append("send the shortcut through a 1×1 convolution to "
-                     f"{count(values['out_channels'], 'channel')} with stride {values['stride']}")
-    if mends:
-        return f"To mend it, {' and '.join(mends)}."
+    if result.repair:
+        return "Which setting mends it? The button shows one that does."
     if result.verdict == "equal" and values["shortcut"] in (PROJECTION, FORGOTTEN):
         weights = values["in_channels"] * values["out_channels"]
         spare = (" An identity would do here, with none."

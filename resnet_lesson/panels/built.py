@@ -30,17 +30,20 @@ class Built:
         return self.caption
 
     def _repr_markdown_(self):
-        """Return the caption over a table: the exercises of each notebook, solved ones filled."""
-        if reader.place() is None:
-            return NOBODY
-        solved, rows = reader.summary()["solved"], {}
-        for key in mine.catalogue():
+        """Return the caption over a table of each notebook's exercises and parts."""
+        found, rows = reader.summary(), {}
+        for key, exercise in mine.catalogue().items():
             name = key.partition(".")[0]
-            name = f"{SERIES.get(name, '')} {name.replace('_', ' ')}".strip()
-            rows[name] = rows.get(name, "") + ("● " if key in solved else "○ ")
-        table = "".join(f"\n| {name} | {marks}|" for name, marks in rows.items())
-        return (f"**What you have built.** {self.caption}\n\n"
-                f"| notebook | exercises, ● solved |\n|---|---|{table}")
+            marks, parts = rows.setdefault(name, ([], []))
+            marks.append("●" if key in found["solved"] else "○")
+            if exercise.part:
+                kept = "●" if exercise.part in found["parts"] else "○"
+                parts.append(f"{kept} `{exercise.part}`")
+        table = "".join(
+            f"\n| {SERIES.get(name, '')} {name.replace('_', ' ')} | {' '.join(marks)} | "
+            f"{' '.join(parts)} |" for name, (marks, parts) in rows.items())
+        return (f"**What you have built.** {self.caption}\n\n| notebook | exercises, ● solved | "
+                f"parts of your network, ● kept |\n|---|---|---|{table}")
 
 
 def line():

@@ -110,8 +110,8 @@ class Chain(FigurePanel):
         words = (f"{count(depth, 'layer')} with slope w = {w:.2f}: "
                  f"w^{depth} = {plain}; (1 + w)^{depth} = {residual}")
         edge = FACTOR ** (1 / depth) - 1
-        return (f"{words}. At this depth the product with shortcuts explodes as soon as "
-                f"w exceeds {edge:.2f}.").replace("-", "−")
+        return (f"{words}. With shortcuts it explodes for w above {edge:.2f} and below "
+                f"{-2 - edge:.2f}.").replace("-", "−")
 
 
 def runs(regions):

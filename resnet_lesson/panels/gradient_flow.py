@@ -1,5 +1,6 @@
 """*Gradient flow, measured*: the gradient at every block of real networks, by depth."""
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -15,10 +16,15 @@ from resnet_lesson.findings.gradient_flow import FACTOR, verdict
 from resnet_lesson.panels.base import FigurePanel
 from resnet_lesson.words import short
 
-# What is shown → (field with a value per block, column with the ratio).
-QUANTITIES = {"gradient of activations": ("gradients", "gradient_ratio"),
-              "gradient of weights": ("weights", "weight_ratio"),
-              "activation spread": ("activations", "activation_ratio")}
+# What is shown → (a row's value at each block, the row's ratio of the ends).
+QUANTITIES = {
+    "gradient of activations": (lambda row: row.gradients, lambda row: row.gradient_ratio),
+    "activation spread": (lambda row: row.activations, lambda row: row.activation_ratio),
+    "gradient × spread": (lambda row: tuple(map(math.prod, zip(row.gradients, row.activations,
+                                                               strict=True))),
+                          lambda row: row.gradient_ratio / row.activation_ratio),
+    "gradient of weights": (lambda row: row.weights, lambda row: row.weight_ratio)}
+BESIDE = ("activation spread", "gradient × spread")  # told with whatever is shown
 NEW_SEED = 1000  # none of the recorded ones
 
 
@@ -27,6 +33,7 @@ class Flow(NamedTuple):
 
     profiles: dict  # by shortcut, an array (seeds, blocks)
     ratios: dict  # by shortcut, {depth: array (seeds,)}, the ratio of the ends
+    beside: list  # of the chosen networks, the median ratio of each quantity in ``BESIDE``
     live: np.ndarray | None  # the network measured just now, (blocks,)
     live_ratio: float | None  # its ratio of the ends
     # ((low, high), zero) of the profiles and of the ratios: exponents that hold every depth of
@@ -51,11 +58,10 @@ def measured(shortcut, norm, initialisation, depth, seed):
 
 @lru_cache(maxsize=64)
 def _limits(norm, initialisation, quantity):
-    field, column = QUANTITIES[quantity]
+    blocks, ends = QUANTITIES[quantity]
     rows = [row for setting, group in recorded().items() for row in group
             if setting[1:3] == (norm, initialisation)]
-    groups = [[value for row in rows for value in getattr(row, field)],
-              [getattr(row, column) for row in rows]]
+    groups = [[value for row in rows for value in blocks(row)], [ends(row) for row in rows]]
     # Steps of four decades, so that many settings share one scale and its kept background.
     return tuple(((low // 4 * 4, -(-high // 4) * 4), 0 in values)
                  for values, (low, high) in ((group, bounds(group)) for group in groups))
@@ -101,18 +107,20 @@ class GradientFlow(FigurePanel):
             if value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(map(str, known))}, "
                                  f"got {value!r}")
-        field, column = QUANTITIES[quantity]
+        blocks, ends = QUANTITIES[quantity]
         profiles, ratios = {}, {}
         for arm in experiment.SHORTCUTS:
             rows = {d: recorded()[arm, norm, initialisation, d] for d in experiment.DEPTHS}
-            profiles[arm] = np.array([getattr(row, field) for row in rows[depth]])
-            ratios[arm] = {d: np.array([getattr(row, column) for row in found])
-                           for d, found in rows.items()}
-        found = Flow(profiles, ratios, None, None, _limits(norm, initialisation, quantity))
+            profiles[arm] = np.array([blocks(row) for row in rows[depth]])
+            ratios[arm] = {d: np.array([*map(ends, found)]) for d, found in rows.items()}
+        chosen = recorded()[shortcut, norm, initialisation, depth]
+        beside = [np.median([QUANTITIES[name][1](row) for row in chosen])
+                  for name in BESIDE]
+        found = Flow(profiles, ratios, beside, None, None, _limits(norm, initialisation, quantity))
         if not live:
             return found
         row = measured(shortcut, norm, initialisation, depth, NEW_SEED)
-        return found._replace(live=np.array(getattr(row, field)), live_ratio=getattr(row, column))
+        return found._replace(live=np.array(blocks(row)), live_ratio=ends(row))
 
     def make_figure(self, figure):
         """Make the profile over the blocks on the left, the ratio by depth on the right."""
@@ -195,7 +203,13 @@ class GradientFlow(FigurePanel):
         words = (f"{arm}, {gradient_flow.name(values['norm'], values['initialisation'])}, {depth} "
                  f"blocks ({2 * depth} convolutions), {values['quantity']}: {first} at the first "
                  f"block, {last} at the last. {'Last ÷ first' if activations else 'First ÷ last'} "
-                 f"is {short(middle)} ({_spread(ratios)}): it {verdict(middle)}.")
+                 f"is {short(middle)} ({_spread(ratios)}): it {verdict(middle)}. "
+                 f"Per block: {middle ** (1 / (depth - 1)):.2f}, the limit is "
+                 f"{FACTOR ** (1 / (depth - 1)):.2f}.")
+        for name, value in zip(BESIDE, result.beside, strict=True):
+            if name != values["quantity"]:
+                words += f" {name.capitalize()}: {short(value)}."
+        words += " Training mode, before training."
         zeros = int((result.profiles[arm] == 0).any(1).sum())
         if zeros:
             words += (f" In {zeros} of {len(ratios)} networks it is exactly 0 somewhere: smaller "

@@ -122,7 +122,8 @@ class NetworkShapes(DrawingPanel):
         words = (f"ResNet-{values['depth']}: sides {sizes}. "
                  f"{result.parameters:,} parameters, {many.parameters / result.parameters:.0%} of "
                  f"them in {many.name}. {result.multiply_adds:,} multiply-adds a picture, "
-                 f"{costly.multiply_adds / result.multiply_adds:.0%} of them in {costly.name}.")
+                 f"{costly.multiply_adds / result.multiply_adds:.0%} of them in {costly.name}. "
+                 "Boxes grow by the root of the side and the logarithm of the channels.")
         if stages[-2].size == 1:
             words += (" The last maps are 1×1: there a 3×3 kernel meets one pixel and eight zeros "
                       "of padding.")
@@ -164,7 +165,7 @@ def _words(middle, y, words, *, bold=False):
 def _block(middle, base, stage, color):
     """Return a box whose height is the map's side and whose width is its channels.
 
-    Both grow like a root or a logarithm, since they span factors of 200 and 700.
+    They span factors of 200 and 700, so the height grows like a root, the width like a logarithm.
     """
     height, width = 6 + 92 * math.sqrt(stage.size / 224), 6 * math.log2(stage.channels)
     slant = 0.32 * height

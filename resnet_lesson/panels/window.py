@@ -44,6 +44,8 @@ class Step(NamedTuple):
 class WindowPanel(DrawingPanel):
     """Move the window of a convolution over its input: play, pause, or step by step.
 
+    With ``formula=False`` the size formula, which notebook 03 lets its reader find, is not shown.
+
     Controls: ``input_size``, ``kernel_size``, ``stride``, ``padding``, ``dilation`` and ``step``,
     the number of the window. Beside them, ``play`` moves ``step`` by itself, ``speed`` windows a
     second.
@@ -52,7 +54,8 @@ class WindowPanel(DrawingPanel):
     title = "Step through a convolution"
     size = (9, 5.5)
 
-    def __init__(self, **start):
+    def __init__(self, formula=True, **start):
+        self.formula = formula
         super().__init__(**start)
         step = self.controls["step"]
         self.play = widgets.Play(min=0, max=step.max, value=step.value, show_repeat=True,
@@ -120,7 +123,8 @@ class WindowPanel(DrawingPanel):
         n, padding = values["input_size"], values["padding"]
         cell = _cell(n + 2 * padding)
         return _document(
-            result.numbers, "black", _input(n, padding, cell, result.missed),
+            result.numbers if self.formula else "", "black",
+            _input(n, padding, cell, result.missed),
             _window(result, n, padding, cell), _output(result, cell),
             _legend(result.missed, padding))
 
@@ -129,8 +133,9 @@ class WindowPanel(DrawingPanel):
         span = span_size(values["kernel_size"], values["dilation"])
         padded = n + 2 * padding
         cell = _cell(max(span, padded))
+        numbers = _numbers(**{name: values[name] for name in LIMITS}) if self.formula else ""
         self.source = _document(
-            _numbers(**{name: values[name] for name in LIMITS}), figures.ORANGE,
+            numbers, figures.ORANGE,
             _input(n, padding, cell, ()), _frame(_LEFT, _TOP, span * cell, stroke_dasharray="10 6"),
             text(_RIGHT, 120, "No window fits.", figures.ORANGE, size=20, bold=True),
             text(_RIGHT, 150, f"The window spans {span} × {span} cells,"),
@@ -189,7 +194,9 @@ def _cell(cells):
 
 
 def _document(numbers, color, *parts):
-    """Return the drawing with the formula under it, in letters and in numbers."""
+    """Return the drawing with the formula under it, in letters and in numbers, or without."""
+    if not numbers:
+        return svg(900, 490, *parts)
     return svg(900, 550, *parts, text(_LEFT, _NUMBERS, numbers, color, size=18, bold=True),
                text(_LEFT, _RULE, "output = ⌊(input + 2·padding − span) / stride⌋ + 1,   "
                                   "span = dilation·(kernel − 1) + 1", figures.GREY))

@@ -8,13 +8,9 @@ from importlib import metadata
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from resnet_lesson.data import idx
-from resnet_lesson.networks.blocks import BasicBlock
-from resnet_lesson.training.arrangement import PLAIN, Arrangement, probe
 from resnet_lesson.training.device import pick_device
-from resnet_lesson.words import short
 
 PACKAGES = ("torch", "torchvision", "jupyterlab", "matplotlib", "ipywidgets", "d2l", "nbval")
 FREE_GIGABYTES = 1.0  # room for the full data set (0.1 GB) and for checkpoints
@@ -62,7 +58,6 @@ def check(folder=None):
         found = f"used for training ({device.type})"
     broken = [str(one.message) for one in said if "does not work" in str(one.message)]
     rows.append(("GPU", "; ".join(broken) or found))
-    rows.append(("bfloat16", bfloat16(device)))
     try:
         found = idx.find_full()
         if found:
@@ -84,21 +79,6 @@ def check(folder=None):
         problems.append(f"the free disk space cannot be read ({error}); start Jupyter in a "
                         "folder that exists")
     return Report(rows, problems)
-
-
-def bfloat16(device):
-    """Return in words what the engine's own probe finds about a step in bfloat16."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = nn.Sequential(nn.Conv2d(1, 64, 3, padding=1), BasicBlock(64, 64),
-                              nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)).to(device)
-        X, y = torch.rand(32, 1, 28, 28).to(device), torch.arange(32, device=device) % 10
-    plain, half = probe(model, X, y, arrangements=(PLAIN, Arrangement("bfloat16")),
-                        progress=False)
-    if half.why_not:
-        return f"not used: {half.why_not}"
-    return (f"{short(plain.seconds / half.seconds)} times as fast as float32 in a step of one "
-            f"residual block, values differ by {half.logits_difference:.1%}")
 
 
 def _version(name):

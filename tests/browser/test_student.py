@@ -12,7 +12,7 @@ from tests.browser import lab
 
 pytestmark = pytest.mark.skipif(
     lab.browser_path() is None, reason="no Chromium or Chrome on this machine")
-QUESTION = "Answer “t-shirt” for every test picture. What share is right?"
+QUESTION = "Of all numbers in the 5,000 training pictures, how many are exactly 0?"
 CHECK = "SHARE_RIGHT.check(accuracy)"
 # what is typed below `def accuracy(answers, labels):`, and how the words begin that it earns
 TRIES = (("...", "✗ Not solved yet"),
@@ -73,6 +73,7 @@ def test_what_was_solved_and_predicted_outlives_the_kernel(copy, page):
     lab.open_notebook(page, address, "00_start_here.ipynb")
     page.get_by_role("heading", name="What you have built").wait_for()
     expect(page.locator(".jp-OutputArea-output")).to_have_count(0)   # so no answer is shown
+    run(page, "machine.check()")
     run(page, "Built()", "from resnet_lesson.exercises import guard\nguard.SECONDS = 1  # Built()")
     for body, words in TRIES:
         run(page, "def accuracy", f"def accuracy(answers, labels):\n    {body}")
@@ -81,26 +82,28 @@ def test_what_was_solved_and_predicted_outlives_the_kernel(copy, page):
     run(page, "guess = Prediction")
     shown = run(page, "guess.compare")
     says(shown, "The measurement is done. Choose an answer to see it.")
-    expect(shown).not_to_contain_text("test pictures are t-shirts")
-    shown.get_by_label("one in two").check()
-    says(shown, "You predicted “one in two”. Measured: one in ten. 0.1.* are t-shirts")
+    expect(shown).not_to_contain_text("a share of")
+    shown.get_by_label("one in four").check()
+    says(shown, "You predicted “one in four”. Measured: one in two. 1,968,191 of 3,920,000 are 0")
 
     restart(page)
     record = json.loads((folder / reader.RECORD).read_text(encoding="utf-8"))
     assert record["exercises"]["start_here.SHARE_RIGHT"]["checks"] == len(TRIES) - 1
-    assert record["predictions"][QUESTION] == {"choice": "one in two", "outcome": "one in ten"}
-    says(run(page, "Built()", "from resnet_lesson.panels.built import Built\n\nBuilt()"),
+    assert record["predictions"][QUESTION] == {"choice": "one in four", "outcome": "one in two"}
+    run(page, "machine.check()")
+    says(run(page, "Built()", "Built()"),
          r"Exercises solved: 1 of \d+\. Predictions: 1 made, 1 of them measured, 0 held")
     shown = run(page, "guess = Prediction")
-    expect(shown.get_by_label("one in two")).to_be_checked(timeout=60_000)
+    expect(shown.get_by_label("one in four")).to_be_checked(timeout=60_000)
 
 
 def test_a_part_of_the_network_becomes_a_file(copy, page):
     folder, address = copy
     lab.open_notebook(page, address, "03_convolution_sizes.ipynb")
-    answer = ("def size_after(n, k, s, p, d):\n"
-              "    return (n + 2 * p - d * (k - 1) - 1) // s + 1")
+    answer = ("def output_size(input_size, kernel_size, stride=1, padding=0, dilation=1):\n"
+              "    span = dilation * (kernel_size - 1) + 1\n"
+              "    return (input_size + 2 * padding - span) // stride + 1")
     run(page, "from torch.nn import functional as F")
-    run(page, "def size_after", answer)
-    says(run(page, "exercises.SIZE.check(size_after)"), r"✓ Right.*kept.in my_resnet\.py")
+    run(page, "def output_size", answer)
+    says(run(page, "exercises.SIZE.check(output_size)"), r"✓ Right.*kept.in my_resnet\.py")
     assert answer in (folder / "my_resnet.py").read_text(encoding="utf-8")

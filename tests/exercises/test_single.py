@@ -16,6 +16,7 @@ from resnet_lesson.exercises import (
     train_fashion_mnist,
     with_and_without,
 )
+from resnet_lesson.exercises.source import slip
 from resnet_lesson.networks import blocks
 
 
@@ -27,6 +28,12 @@ class PresentBook(nn.Module):
 class OnlyLayers(residual_block.Residual):
     def forward(self, X):
         ...
+
+
+class LazyBlock(residual_block.BasicBlock):
+    def __init__(self, in_channels, out_channels, stride=1):
+        super().__init__(in_channels, out_channels, stride)
+        self.conv2 = nn.LazyConv2d(out_channels, 3, padding=1, bias=False)
 
 
 class TooManyChannels(residual_block.Residual):
@@ -45,14 +52,16 @@ def test_an_answer_of_the_wrong_kind_is_told_what_was_expected():
         (gradient_sum.TWO_TERMS, lambda g, x, v: v, "Expected a pair (skip, branch)"),
         (gradient_sum.TWO_TERMS, lambda g, x, v: (v, None), "one of the two terms"),
         (gradient_sum.TWO_TERMS, lambda g, x, v: (v, v.sum()), "The branch term has the shape ()"),
-        (gradient_sum.LENGTH_SHARES, lambda depth, w: [1.0] * depth, "numbers for a depth of"),
+        (gradient_sum.SLOPE, lambda *_: [1.0, 2.0], "Expected one number, the slope"),
+        (gradient_sum.PATH_SHARES, lambda slopes: slopes, "Expected 3 numbers for 2 slopes"),
+        (gradient_sum.TWO_TERMS, lambda g, x, v: (v, (v,)), "The branch term is a tuple"),
+        (gradient_sum.PATH_SHARES, lambda slopes: [torch.ones(2)], "tensors of several"),
+        (gradient_sum.BLOCK_GRADIENTS, lambda *_: 0.5, "one for each block, got 1"),
+        (gradient_sum.BLOCK_GRADIENTS, lambda b, loss, x: (x,), "Return the norm of each"),
         (size, lambda *a: "5", "A size is a whole number, but you return str"),
         (size, lambda *a: float(size.solve(*a)), "is the right number but a float"),
         (convolution_sizes.SIMPLE_CNN, [(32, 32, 32)], "Expected a list of 7 shapes"),
         (convolution_sizes.SIMPLE_CNN, [...] * 7, "The shape after conv 3×3, 32 kernels"),
-        (convolution_sizes.COUNTEREXAMPLE, (8, 3), "Expected three whole numbers"),
-        (convolution_sizes.COUNTEREXAMPLE, (8, ..., 2), "Not solved yet: replace every ..."),
-        (convolution_sizes.COUNTEREXAMPLE, (8, 3, 0), "must be whole numbers above 0"),
         (convolution_sizes.SAME, lambda n, k, s: -1, "padding is a whole number of cells"),
         (batch_norm.UPDATE, lambda m, v, x, p: m, "Expected two tensors"),
         (batch_norm.UPDATE, lambda m, v, x, p: (x.mean(), v), "needs one number per channel"),
@@ -63,10 +72,16 @@ def test_an_answer_of_the_wrong_kind_is_told_what_was_expected():
         (residual_block.RESIDUAL, residual_block.Residual(3, 3), "Give the class itself"),
         (residual_block.RESIDUAL, PresentBook, "later editions of the book"),
         (residual_block.RESIDUAL, OnlyLayers, "Half solved: the layers are right"),
-        (residual_block.RESIDUAL, TooManyChannels, "everything after them sees num_channels"),
-        (residual_block.BOTTLENECK, lambda c: [c], "Expected a number of weights, got list"),
+        (residual_block.RESIDUAL, TooManyChannels, "everything after them sees the output"),
+        (residual_block.BASIC_BLOCK, LazyBlock, "Lazy layers have no sizes before the first batch"),
+        (residual_block.BASIC_BLOCK, residual_block.Residual, "takes a bias away again"),
         (resnet18.STAGE, lambda *a: nn.Linear(3, 3), "holds 0 blocks"),
-        (resnet18.PARAMETERS, lambda *a: "many", "Expected a number of parameters, got str"),
+        (resnet18.COST, lambda *a: "many", "Expected two numbers, weights and multiply-adds"),
+        (resnet18.RESNET18, resnet18.ResNet18(), "Give the class itself, check(ResNet18)"),
+        *((resnet18.RESNET18, slip(resnet18.ResNet18, edit), words) for edit, words in (
+            (("return self.fc(torch.flatten(x, 1))", "..."), "Half solved: the layers are right"),
+            (("x = self.maxpool(", "return self.maxpool("), "forward does not reach stage 1"),
+            (("super().__init__()", "raise ValueError('no')"), "(3, 1000) raised: no. Compare"))),
         (with_and_without.CONFOUNDS, lambda p, r: "seed", "Expected a set of names, got str"),
         (with_and_without.PAIRED_INTERVAL, lambda p, r: (0, 1), "Expected three numbers"),
         (with_and_without.PAIRED_INTERVAL, lambda p, r: (0, 1, 2), "the mean of the differences"),
@@ -75,12 +90,12 @@ def test_an_answer_of_the_wrong_kind_is_told_what_was_expected():
         assert not verdict.right and words in verdict.words, (words, verdict)
 
 
-def test_the_solution_of_the_block_is_the_packages():
-    for (inputs, channels, project, strides), shape in residual_block.SETTINGS:
-        ours = blocks.Residual(inputs, channels, project, strides)
-        theirs = residual_block.Residual(inputs, channels, project, strides)
+@pytest.mark.parametrize(("exercise", "package"), [
+    (residual_block.RESIDUAL, blocks.Residual), (residual_block.BASIC_BLOCK, blocks.BasicBlock)])
+def test_the_solution_of_a_block_is_the_packages(exercise, package):
+    for arguments, options, x in exercise.cases(None):
+        ours, theirs = (kind(*arguments, **options) for kind in (package, exercise.solve))
         theirs.load_state_dict(ours.state_dict())
-        x = torch.randn(shape)
         assert torch.equal(ours(x), theirs(x))
 
 

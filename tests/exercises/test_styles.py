@@ -1,12 +1,14 @@
 """Right answers in other correct styles than the solution's: four and more for every exercise."""
 
 import copy
+import itertools
 import math
 
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+import torchvision
+from scipy import signal, stats
 from torch import nn
 from torch.nn import functional as F
 
@@ -25,6 +27,7 @@ from resnet_lesson.exercises import (
     with_and_without,
 )
 from resnet_lesson.exercises.base import same
+from resnet_lesson.exercises.source import slip
 from resnet_lesson.networks import parity
 from resnet_lesson.networks.blocks import BasicBlock
 from resnet_lesson.networks.parity import randomise
@@ -65,31 +68,6 @@ IDENTITY = [lambda n: [torch.cat([torch.eye(n), -torch.eye(n)], d) for d in (1, 
             identity_in_numpy, identity_by_slices]
 
 
-def zero_in_place(block):
-    with torch.no_grad():
-        block.bn2.weight.zero_()
-        block.bn2.bias.zero_()
-    return block
-
-
-def zero_data(block):
-    for parameter in block.bn2.parameters():
-        parameter.data.fill_(0)
-
-
-def zero_new_parameters(block):
-    block.bn2.weight = nn.Parameter(torch.zeros_like(block.bn2.weight))
-    block.bn2.bias = nn.Parameter(torch.zeros_like(block.bn2.bias))
-
-
-def zero_state(block):
-    state = block.state_dict()
-    block.load_state_dict(state | {name: state[name] * 0 for name in ("bn2.weight", "bn2.bias")})
-
-
-SILENCE = [zero_in_place, zero_data, zero_new_parameters, zero_state]
-
-
 def terms_by_backward(g, x, v):
     x = x.clone().requires_grad_(True)
     g(x).backward(v)
@@ -113,20 +91,101 @@ def terms_by_difference(g, x, v):
 TWO_TERMS = [terms_by_backward, terms_by_vjp, terms_by_func, terms_by_difference]
 
 
-def shares_by_scipy(depth, w):
-    return stats.binom.pmf(np.arange(depth + 1), depth, w / (1 + w))
+def slope_by_lists(layers, x, shortcut):
+    slopes = []
+    for value, slope in layers:
+        slopes.append(slope(x) + int(shortcut))
+        x = value(x) + shortcut * x
+    return np.prod(slopes)
 
 
-def shares_by_products(depth, w):
-    parts = [1.0]
-    for _ in range(depth):
-        parts = [a + w * b for a, b in zip([*parts, 0], [0, *parts], strict=True)]
-    return torch.tensor(parts, dtype=torch.float64) / sum(parts)
+def slope_by_autograd(layers, x, shortcut):
+    start = torch.tensor(float(x), requires_grad=True, dtype=torch.float64)
+    end = start
+    for g, _ in layers:
+        end = g(end) + (end if shortcut else 0)
+    end.backward()
+    return start.grad
 
 
-LENGTH_SHARES = [shares_by_scipy, shares_by_products,
-                 lambda L, w: tuple(math.comb(L, k) * w**k / (1 + w)**L for k in range(L + 1)),
-                 lambda L, w: np.flip((np.poly1d([w, 1])**L).coeffs) / (1 + w)**L]
+def slope_by_recursion(layers, x, shortcut):
+    if not layers:
+        return 1
+    (g, slope), *others = layers
+    return (slope(x) + shortcut) * slope_by_recursion(others, g(x) + shortcut * x, shortcut)
+
+
+def slope_by_difference(layers, x, shortcut, h=1e-6):
+    ends = []
+    for end in (x + h, x - h):
+        for g, _ in layers:
+            end = g(end) + end if shortcut else g(end)
+        ends.append(end)
+    return (ends[0] - ends[1]) / (2 * h)
+
+
+SLOPE = [slope_by_lists, slope_by_autograd, slope_by_recursion, slope_by_difference]
+
+
+def shares_by_all_paths(slopes):
+    found = [0] * (len(slopes) + 1)
+    for choice in itertools.product([0, 1], repeat=len(slopes)):
+        found[sum(choice)] += math.prod(w for w, through in zip(slopes, choice, strict=True)
+                                        if through)
+    return [value / sum(found) for value in found]
+
+
+def shares_in_place(slopes):
+    found = [1.0] + [0.0] * len(slopes)
+    for w in slopes:
+        for k in range(len(slopes), 0, -1):
+            found[k] += w * found[k - 1]
+    return torch.tensor(found) / math.prod(1 + w for w in slopes)
+
+
+PATH_SHARES = [shares_by_all_paths, shares_in_place,
+               lambda slopes: np.poly(-np.array(slopes)) / np.prod(1 + np.array(slopes)),
+               lambda w: tuple(sum(map(math.prod, itertools.combinations(w, k)))
+                               / math.prod(1 + one for one in w) for k in range(len(w) + 1))]
+
+
+def norms_by_retain(blocks, loss, x):
+    outputs = []
+    for block in blocks:
+        x = block(x)
+        x.retain_grad()
+        outputs.append(x)
+    loss(x).backward()
+    return [output.grad.norm() for output in outputs]
+
+
+def norms_by_hooks(blocks, loss, x):
+    found = []
+    for block in blocks:
+        x = block(x)
+        x.register_hook(lambda gradient: found.append(gradient.norm().item()))
+    loss(x).backward()
+    return found[::-1]
+
+
+def norms_by_parts(blocks, loss, x):
+    found = []
+    for number in range(1, len(blocks) + 1):
+        middle = nn.Sequential(*blocks[:number])(x).detach().requires_grad_()
+        end = nn.Sequential(*blocks[number:])(middle)
+        found.append(torch.autograd.grad(loss(end), middle)[0].square().sum().sqrt())
+    return torch.stack(found)
+
+
+def norms_in_numpy(blocks, loss, x):
+    outputs = [blocks[0](x)]
+    for block in blocks[1:]:
+        outputs += [block(outputs[-1])]
+    return np.array([np.linalg.norm(part.numpy()) for part in
+                     torch.autograd.grad(loss(outputs[-1]), outputs)])
+
+
+BLOCK_GRADIENTS = [norms_by_retain, norms_by_hooks, norms_by_parts, norms_in_numpy]
 
 SIZE = [lambda n, k, s, p, d: math.floor((n + 2 * p - d * (k - 1) - 1) / s + 1),
         lambda n, k, s, p, d: np.int64((n + 2 * p - d * (k - 1) - 1) // s + 1),
@@ -135,13 +194,42 @@ SIZE = [lambda n, k, s, p, d: math.floor((n + 2 * p - d * (k - 1) - 1) / s + 1),
                                                          stride)),
         lambda n, k, s, p, d: nn.Conv1d(1, 1, k, s, p, d)(torch.zeros(1, 1, n)).shape[-1]]
 
+def convolve_by_offsets(image, kernel):
+    k = kernel.shape[0]
+    h, w = image.shape[0] - k + 1, image.shape[1] - k + 1
+    return sum(kernel[i, j] * image[i:i + h, j:j + w] for i in range(k) for j in range(k))
+
+
+def convolve_in_numpy(image, kernel):
+    windows = np.lib.stride_tricks.sliding_window_view(image.numpy(), kernel.shape)
+    return np.einsum("ijkl,kl->ij", windows, kernel.numpy())
+
+
+CONVOLVE = [convolve_by_offsets, convolve_in_numpy,
+            lambda x, w: (x.unfold(0, len(w), 1).unfold(1, len(w), 1) * w).sum((2, 3)),
+            lambda x, w: signal.correlate2d(x, w, "valid"),
+            lambda x, w: F.conv2d(x[None, None], w[None, None]).squeeze(0, 1)]
+
+
+def field_backwards(layers):
+    field = 1
+    for k, s in reversed(layers):
+        field = (field - 1) * s + k
+    return field
+
+
+RECEPTIVE_FIELD = [field_backwards, lambda layers: torch.tensor(field_backwards(layers)),
+                   lambda layers: 1 + sum((k - 1) * math.prod(s for _, s in layers[:i])
+                                          for i, (k, _) in enumerate(layers)),
+                   lambda layers: np.int64(1 + np.dot(
+                       [k - 1 for k, _ in layers],
+                       np.cumprod([1, *(s for _, s in layers[:-1])]))),
+                   lambda convs: float(field_backwards(convs))]
+
 SIMPLE_CNN = [[(32, 32, 32), (32, 16, 16), (64, 16, 16), (64, 8, 8), 4096, 512, 10],
               ((32, 32, 32), (32, 16, 16), (64, 16, 16), (64, 8, 8), (4096,), (512,), (10,)),
               [[32, 32, 32], [32, 16, 16], [64, 16, 16], [64, 8, 8], [4096], [512], [10]],
               [torch.Size(shape) for shape in convolution_sizes.simple_cnn_shapes()]]
-
-COUNTEREXAMPLE = [(28, 3, 2), [9, 5, 3], (224, 7, 2), tuple(np.array([28, 3, 2])),
-                  lambda: (32, 5, 4)]
 
 SAME = [lambda n, k, s: (n - 1) * s - n + k, lambda n, k, s: np.int64((n - 1) * s + k - n),
         lambda n, k, s: float(s * (n - 1) + k - n),
@@ -288,16 +376,109 @@ class NoConv3Attribute(nn.Module):
 
 RESIDUAL = [WithReluModules, Lazy, TorchFunctions, SequentialInForward, NoConv3Attribute]
 
-PROJECTION = [lambda i, o, s: not (i == o and s == 1), lambda i, o, s: int(i != o or s > 1),
-              lambda a, b, c: np.bool_(a != b) | np.bool_(c != 1),
-              lambda i, o, s: torch.tensor(i != o or s != 1), lambda i, o, s: (i, 1) != (o, s)]
+class FromResidual(residual_block.Residual):
+    def __init__(self, in_channels, out_channels, stride=1):
+        super().__init__(in_channels, out_channels, False, stride)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, (3, 3), stride, 1, bias=False)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding="same", bias=False)
+        if (in_channels, 1) != (out_channels, stride):
+            self.downsample = nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride,
+                                                      bias=False), nn.BatchNorm2d(out_channels))
+        else:
+            self.downsample = nn.Identity()
 
-BOTTLENECK = [lambda c: 17 * (c // 4)**2, lambda c: np.int64(c * c // 2 + 9 * (c // 4)**2),
-              lambda c: torch.tensor(17 * (c // 4)**2), lambda c: 17 * (c / 4)**2,
-              lambda channels: sum(w.numel() for w in nn.Sequential(
-                  nn.Conv2d(channels, channels // 4, 1, bias=False),
-                  nn.Conv2d(channels // 4, channels // 4, 3, bias=False),
-                  nn.Conv2d(channels // 4, channels, 1, bias=False)).parameters())]
+    def forward(self, X):
+        Y = self.bn2(self.conv2(self.bn1(self.conv1(X)).relu()))
+        return torch.relu(self.downsample(X) + Y)
+
+
+class AsTorchvisions(nn.Module):
+    def __init__(self, inplanes, planes, stride=1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inplanes, planes, 3, stride, 1, bias=False)
+        self.bn1, self.relu = nn.BatchNorm2d(planes), nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(planes, planes, 3, 1, 1, bias=False)
+        self.bn2, self.downsample = nn.BatchNorm2d(planes), None
+        if stride > 1 or inplanes != planes:
+            self.downsample = nn.Sequential(nn.Conv2d(inplanes, planes, 1, stride, bias=False),
+                                            nn.BatchNorm2d(planes))
+
+    def forward(self, x):
+        identity = x if self.downsample is None else self.downsample(x)
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        out += identity
+        return self.relu(out)
+
+
+class ByParts(nn.Module):
+    def __init__(self, in_channels, out_channels, stride=1):
+        super().__init__()
+        for number, channels in enumerate((in_channels, out_channels), 1):
+            step, bias = stride if number == 1 else 1, False
+            setattr(self, f"conv{number}", nn.Conv2d(channels, out_channels, 3, step, 1, bias=bias))
+            setattr(self, f"bn{number}", nn.BatchNorm2d(out_channels))
+        self.downsample = nn.Sequential()
+        if not (in_channels == out_channels and stride == 1):
+            self.downsample.append(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False))
+            self.downsample.append(nn.BatchNorm2d(out_channels))
+
+    def forward(self, x):
+        branch = nn.Sequential(self.conv1, self.bn1, nn.ReLU(), self.conv2, self.bn2)
+        return (branch(x) + self.downsample(x)).clamp(min=0)
+
+
+class Norm(nn.Module):
+    """A batch norm written by hand, with the names of torch's."""
+
+    def __init__(self, num_features, eps=1e-5, momentum=0.1):
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight = nn.Parameter(torch.ones(num_features))
+        self.bias = nn.Parameter(torch.zeros(num_features))
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+
+    def forward(self, x):
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias,
+                            self.training, self.momentum, self.eps)
+
+
+class WithOwnNorm(AsTorchvisions):
+    def __init__(self, in_channels, out_channels, stride=1):
+        super().__init__(in_channels, out_channels, stride)
+        self.bn1, self.bn2 = Norm(out_channels), Norm(out_channels)
+        if self.downsample is not None:
+            self.downsample[1] = Norm(out_channels)
+
+
+BASIC_BLOCK = [FromResidual, AsTorchvisions, ByParts, WithOwnNorm]
+
+
+def zero_in_place(block):
+    with torch.no_grad():
+        block.bn2.weight.zero_()
+        block.bn2.bias.zero_()
+    return block
+
+
+def zero_data(block):
+    for parameter in block.bn2.parameters():
+        parameter.data.fill_(0)
+
+
+def zero_new_parameters(block):
+    block.bn2.weight = nn.Parameter(torch.zeros_like(block.bn2.weight))
+    block.bn2.bias = nn.Parameter(torch.zeros_like(block.bn2.bias))
+
+
+def zero_state(block):
+    state = block.state_dict()
+    block.load_state_dict(state | {name: state[name] * 0 for name in ("bn2.weight", "bn2.bias")})
+
+
+SILENCE = [zero_in_place, zero_data, zero_new_parameters, zero_state]
 
 
 def stage_by_modules(i, o, n, s):
@@ -330,10 +511,35 @@ STAGE = [stage_by_modules,
          lambda i, o, n, s: nn.Sequential().extend([BasicBlock(i, o, s)] + [
              BasicBlock(o, o) for _ in range(n - 1)])]
 
-PARAMETERS = [lambda i, o, n: 10 * i * o + 6 * o + 9 * o * o + (n - 1) * (18 * o * o + 4 * o),
-              lambda i, o, n: np.int64(resnet18.stage_parameters(i, o, n)),
-              lambda i, o, n: torch.tensor(resnet18.stage_parameters(i, o, n)),
-              lambda i, o, n: sum(map(torch.numel, resnet18.make_stage(i, o, n, 2).parameters()))]
+
+def stage_of_torchvision(in_channels, out_channels, blocks, stride):
+    network = torchvision.models.resnet18()
+    network.inplanes = in_channels
+    return network._make_layer(torchvision.models.resnet.BasicBlock, out_channels, blocks, stride)
+
+
+STAGE.append(stage_of_torchvision)   # blocks that somebody else has written
+
+
+class OfTorchvision(torchvision.models.ResNet):
+    def __init__(self, in_channels=3, num_classes=1000):
+        super().__init__(torchvision.models.resnet.BasicBlock, [2] * 4, num_classes)
+        self.conv1 = nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False)
+
+
+RESNET18 = [OfTorchvision, *(slip(resnet18.ResNet18, *edits) for edits in (
+    [("self.maxpool(F.relu(self.bn1(self.conv1(x))))",
+      "F.max_pool2d(self.bn1(self.conv1(x)).relu(), 3, 2, 1)"), ("self.avgpool(x)", "x"),
+     ("torch.flatten(x, 1)", "x.mean((2, 3))")],
+    [("x = self.layer4(x)", "for block in self.layer4:\n            x = block(x)"),
+     ("torch.flatten(x, 1)", "x[:, :, 0, 0]")],
+    [("super().__init__()", "super().__init__()\n        self.one = torch.tensor(1.0)"),
+     ("self.conv1(x)", "self.conv1(x * self.one)")]))]   # needs numbers, so no meta device
+
+COST = [lambda i, o, k, side: (k * k * i * o, k * k * i * o * side * side),
+        lambda a, b, c, d: [a * b * c**2, np.int64(a * b * c**2) * d**2],
+        lambda i, o, k, n: torch.tensor([1, n * n]) * i * o * k * k,
+        lambda i, o, k, n: ((w := nn.Conv2d(i, o, k, bias=False).weight.numel()), w * n**2)]
 
 
 def same_on_many(ours, theirs):
@@ -515,17 +721,17 @@ CALIBRATION = [calibration_in_numpy, calibration_by_sums, calibration_by_edges,
                lambda c, r, bins=10: np.float32(calibration_in_numpy(c, r, bins))]
 
 
-class DiaryWithTyping:
+class CurveWithTyping:
     losses: list
 
-    def __init__(self, name="anna"):
+    def __init__(self, name="plain"):
         self.name, self.losses = name, list()
 
     def note(self, value):
         self.losses = [*self.losses, value]
 
 
-class DiaryDefaultNone:
+class CurveDefaultNone:
     def __init__(self, losses=None):
         self.losses = [] if losses is None else losses
 
@@ -533,7 +739,7 @@ class DiaryDefaultNone:
         self.losses += [loss]
 
 
-class DiaryExtends:
+class CurveExtends:
     def __init__(self):
         self.losses = []
 
@@ -541,7 +747,7 @@ class DiaryExtends:
         self.losses.extend([loss])
 
 
-class DiaryIsAList(list):
+class CurveIsAList(list):
     @property
     def losses(self):
         return self
@@ -550,7 +756,7 @@ class DiaryIsAList(list):
         self.append(loss)
 
 
-DIARY = [DiaryWithTyping, DiaryDefaultNone, DiaryExtends, DiaryIsAList]
+CURVE = [CurveWithTyping, CurveDefaultNone, CurveExtends, CurveIsAList]
 
 
 class GainScalar(nn.Module):
@@ -613,10 +819,11 @@ def peek_by_place(net, layer, x):
         x = part(x)
         if part is layer:
             return x
+    return x
 
 
 def peek_by_slices(net, layer, x):
-    return net[:list(net).index(layer) + 1](x)
+    return (net if layer is net else net[:list(net).index(layer) + 1])(x)
 
 
 def peek_with_context(network, module, batch):
@@ -660,15 +867,15 @@ MISSED = [lambda t, c: [m for m, s in t.items() if not s & set(c)],
 
 BY_MODULE = {
     start_here: ("SHARE_RIGHT",), residual_idea: ("COEFFICIENTS", "IDENTITY", "SILENCE"),
-    gradient_sum: ("TWO_TERMS", "LENGTH_SHARES"),
-    convolution_sizes: ("SIZE", "SIMPLE_CNN", "COUNTEREXAMPLE", "SAME"),
+    convolution_sizes: ("CONVOLVE", "SIZE", "SAME", "RECEPTIVE_FIELD", "SIMPLE_CNN"),
+    gradient_sum: ("SLOPE", "PATH_SHARES", "TWO_TERMS", "BLOCK_GRADIENTS"),
     batch_norm: ("UPDATE", "BATCHES", "FOLD"),
-    residual_block: ("RESIDUAL", "PROJECTION", "BOTTLENECK"),
-    resnet18: ("STAGE", "PARAMETERS", "SAME_NETWORK"), train_fashion_mnist: ("TRAIN_STEP",),
+    residual_block: ("RESIDUAL", "BASIC_BLOCK", "SILENCE"),
+    resnet18: ("STAGE", "RESNET18", "COST"), train_fashion_mnist: ("TRAIN_STEP",),
     with_and_without: ("CONFOUNDS", "PAIRED_INTERVAL"),
     looking_inside: ("WITHOUT_BLOCK", "CALIBRATION"),
-    two_networks_equal: ("FIRST_DIFFERENCE", "MISSED", "SAME_NETWORK"),
-    python_corner: ("DIARY", "GAIN", "PEEK", "TOWER")}
+    python_corner: ("CURVE", "GAIN", "PEEK", "TOWER"),
+    two_networks_equal: ("FIRST_DIFFERENCE", "MISSED", "SAME_NETWORK")}
 STYLES = [(getattr(module, name), number, answer) for module, names in BY_MODULE.items()
           for name in names for number, answer in enumerate(globals()[name])]
 

@@ -5,7 +5,10 @@ import math
 import pytest
 import torch
 
+from resnet_lesson.exercises.gradient_sum import PATH_SHARES
 from resnet_lesson.experiments import gradients
+from resnet_lesson.findings.gradient_flow import mean_length
+from resnet_lesson.inside import gradients as inside
 from resnet_lesson.inside.gradients import profile as profile_of
 
 # Rounding differs between processors, and a network that multiplies a disturbance by r from one
@@ -112,6 +115,57 @@ def test_twins_share_weights_and_pictures():
     assert torch.equal(X, other)
     for (name, one), two in zip(plain.named_parameters(), residual.parameters(), strict=True):
         assert torch.equal(one, two), name
+
+
+def carried(shortcut, norm, initialisation, seed):
+    model, X, y = gradients.build(shortcut, norm, initialisation, 16, seed)
+    parts = inside.gradient_by_path_length(model, X[:32], y[:32]).parts
+    return inside.projected_shares(parts), [
+        row.branch_to_skip ** 2 for row in inside.shares(model, X[:32], y[:32])]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_which_paths_carry_turns_with_the_setting_and_follows_from_the_terms(seed):
+    means = []
+    for norm, start in (("none", "default"), ("batch norm", "he"), ("none", "he")):
+        shares, squares = carried("residual", norm, start, seed)
+        means.append(mean_length(shares))
+        assert abs(mean_length(PATH_SHARES.solve(squares)) - means[-1]) < 1.7
+        assert (shares[0] > 0.5) == (start == "default")
+    assert means[0] < 1 and 5 < means[1] < 6 and 8.5 < means[2] < 10
+    shares, squares = carried("pre-activation", "none", "he", seed)
+    assert abs(mean_length(PATH_SHARES.solve(squares)) - mean_length(shares)) < 0.2
+
+
+def ends(shortcut, norm, initialisation, depth, *, pictures=32, training=True):
+    model, X, y = gradients.build(shortcut, norm, initialisation, depth, 0)
+    sizes = profile_of(model.train(training), X[:pictures], y[:pictures]).gradients
+    return sizes[0] / sizes[-1]
+
+
+def test_batch_norm_tames_in_training_mode_alone_and_not_at_every_depth():
+    assert ends("plain", "batch norm", "he", 16) > 100 > ends("residual", "batch norm", "he", 16)
+    modes = [ends(arm, "batch norm", "he", 16, training=False) for arm in ("plain", "residual")]
+    assert modes[0] < 3 and modes[1] > 300, "the opposite verdict before training"
+    assert 60 < ends("residual", "batch norm", "he", 128) < 100
+    assert ends("residual", "batch norm", "he", 192) > 100, "what grows in proportion gets there"
+
+
+def test_the_rules_come_nearer_in_wider_networks(monkeypatch):
+    narrow = ends("plain", "none", "he", 32, pictures=8)
+    monkeypatch.setattr(gradients, "WIDTH", 64)
+    assert narrow < 0.3 < ends("plain", "none", "he", 32, pictures=8) < 1.5
+    growth = ends("plain", "batch norm", "he", 16, pictures=16) ** (1 / 15)
+    assert growth == pytest.approx(math.pi / (math.pi - 1), rel=0.06)
+
+
+def test_shattering_takes_norm_and_no_shortcut_at_16_blocks_and_depth_without_norm():
+    near = {(arm, norm): gradients.alike(arm, norm, "he", 16)[:, 1].mean()
+            for arm in ("plain", "residual") for norm in gradients.NORMS}
+    assert near.pop(("plain", "batch norm")) < 0.1 and min(near.values()) > 0.8
+    assert gradients.alike("plain", "none", "he", 32)[:, 1].mean() < 0.7
+    step = gradients.line()
+    assert ((step[1] - step[0]).square().mean().sqrt() * 255).item() == pytest.approx(0.6, abs=0.1)
 
 
 def test_building_leaves_the_random_numbers_alone():

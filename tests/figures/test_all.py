@@ -6,7 +6,6 @@ writes it anew.
 
 import importlib
 import inspect
-import math
 import pkgutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,8 +26,7 @@ from resnet_lesson import figures
 from resnet_lesson.data.splits import Split
 from resnet_lesson.experiments import gradients as experiment
 from resnet_lesson.experiments import table
-from resnet_lesson.figures import residual_block
-from resnet_lesson.inside.gradients import Profile, Share
+from resnet_lesson.figures import residual_block, resnet18
 from resnet_lesson.networks import resnet
 from resnet_lesson.networks.blocks import BasicBlock, Bottleneck
 from resnet_lesson.networks.mutants import Finding
@@ -42,8 +40,8 @@ DRAWING = {f"{module.__name__.rpartition('.')[2]}.{name}": function
            for name, function in inspect.getmembers(module, inspect.isfunction)
            if function.__module__ == module.__name__ and not name.startswith("_")
            and "new_figure(" in inspect.getsource(function)}
-RECORDED = {"gradient_sum.flow", "gradient_sum.two_ratios", "with_and_without.published",
-            "with_and_without.gaps", "with_and_without.norms"}  # drawn from results, not made up
+RECORDED = {"gradient_sum.flow", "with_and_without.published", "with_and_without.gaps",
+            "with_and_without.norms"}  # drawn from results, not made up
 
 
 def history(*validation):
@@ -58,15 +56,8 @@ def examined(*rows):
 
 
 def costs(*numbers):
-    return [{"name": name, "parameters": parameters, "multiply_adds": work}
-            for name, (parameters, work) in zip("abc", numbers, strict=False)]
-
-
-def sizes(parameters):
-    return [{"depth": 18, "parameters": parameters, "published_parameters": 10,
-             "multiply_adds": 4e9, "published_multiply_adds": 4.04e9},
-            {"depth": 34, "parameters": 25, "published_parameters": 25, "multiply_adds": 8e9,
-             "published_multiply_adds": 8e9}]
+    return {name: {"parameters": parameters, "multiply-adds": work}
+            for name, (parameters, work) in zip("abc", numbers, strict=False)}
 
 
 def survey(*marks):
@@ -87,9 +78,6 @@ def cases():
     split = Split(torch.from_numpy(rng.integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)),
                   torch.arange(20) % 10)
     truth = one_hot(split.labels, 10)
-    terms, late = ([Share("1.0", share, 0.5), Share("1.1", 0.5, 0.5)] for share in (0.1, 0.8))
-    profile = Profile(("1.0", "1.1"), (0.3, 0.1), (1, 1), (1, 1), 2.3)
-    growing = profile._replace(gradients=(6, 0.1))
     right = {"residual": {"1.0": 400, "1.1": 870, "2.0": 860},
              "plain": {"1.0": 100, "1.1": 120, "2.0": None}}
     nine = [f"layer1.{i}" for i in range(9)], [f"layer{1 + i // 3}.{i % 3}" for i in range(9)]
@@ -97,7 +85,6 @@ def cases():
         (nine[0], range(9)), (nine[0], (3, 8, 1, 6, 0, 7, 2, 5, 4)),
         (nine[1], (7, 1, 2, 8, 3, 4, 9, 5, 6)), (nine[1], (7, 4, 3, 8, 2, 6, 9, 1, 5)))]
     fourfifths = torch.arange(1000) % 5 < 4
-    line = [("input", 96), ("conv1", 48), ("layer4", 3)]
     rows, sweep = experiment.load(), table.read("sweep")
     return {
         "batch_norm.shared_statistics": [(noise, 1), (noise[:1, :1], 0)],
@@ -107,24 +94,17 @@ def cases():
                                        ([[1, 123456]], [[1, 2]])],
         "convolution_sizes.coverage_maps": [({"valid": square, "full": square * 0 + 5}, 2),
                                             ({"alone": square}, 3)],
-        "convolution_sizes.borders": [(ones, {"zeros": framed, "kept": ones}),
-                                      (ones, {"other": ones * 0.75})],
-        "convolution_sizes.orders": [({"max": ([1, 2], [1, 2])},),
-                                     ({"average": ([1, 2, 3, 4], [1, 2, 3, 3])},)],
-        "convolution_sizes.walks": [({"96×96": line, "28×28": [(n, k // 3) for n, k in line]},),
-                                    ({"96×96": line},)],
+        "convolution_sizes.one_window": [([[0, 1], [2, -3]], [[1, 0.5], [-1, 2]]),
+                                         ([[0]], [[2]])],
+        "convolution_sizes.receptive_fields": [({"1 layer": framed, "2 layers": ones},),
+                                               ({"none": ones * 0},)],
         "gradient_sum.path_lengths": [
-            ([math.comb(8, k) for k in range(9)], [0.3, 0.4, 0.2, 0.1, 0, 0, 0, 0, 0], "eight"),
-            ([1, 2, 1], [0.6, 0.3, 0.1], "two")],
-        "gradient_sum.terms": [(terms, late), (late, terms)],
-        "gradient_sum.profiles": [({"plain": (profile, growing), "residual": (growing, profile)},),
-                                  ({"residual": (profile, profile)},)],
+            ({"small": [0.6, 0.3, 0.1], "large": [0.1, 0.2, end]},
+             {"small": [0.5, 0.4, 0.1], "large": [0.1, 0.3, 0.6]}) for end in (0.7, 0.5)],
         "gradient_sum.flow": [(rows, ("plain", "residual", "pre-activation")), (rows,)],
-        "gradient_sum.two_ratios": [(rows, 64), (rows, 32)],
         "gradient_sum.shattered": [
-            ({"smooth": np.arange(3.0), "rough": np.array([1.0, -1, 1])},
-             {"smooth": [[1, 0.9, 0.8], [1, 0.7, 0.6]], "rough": [[1, 0, 0], [1, end, 0]]}, [1, 2])
-            for end in (0.1, 0.5)],
+            ({("residual", "none"): [[1, 0.9, 0.8], [1, 0.7, 0.6]],
+              ("plain", "batch norm"): [[1, 0, 0], [1, end, 0]]}, [1, 2]) for end in (0.1, 0.5)],
         "looking_inside.feature_maps": [(noise[0, :1], {"stem": noise[0] * (noise[0] > low)}, 3)
                                         for low in (0, 0.5)],
         "looking_inside.shares": [({"1.0": 0.5, "1.1": end, "2.0": 0.75},) for end in (0.2, 0.9)],
@@ -137,12 +117,10 @@ def cases():
                                               (shares[2], shares[3])],
         "looking_inside.reliability": [({"plain": (torch.full((1000,), sure), fourfifths)},)
                                        for sure in (0.3, 0.8, 1.0)],
-        "residual_block.orders": [({"post": BasicBlock(4, 4)},),
-                                  ({"pre": BasicBlock(4, 4, preactivation=True)},)],
+        "residual_block.drawn": [({"basic": BasicBlock(4, 4), "wide": BasicBlock(4, 8, 2)},),
+                                 ({"narrow": Bottleneck(8, 8, preactivation=True)},)],
         "residual_block.costs": [(costs((3000, 8e6), (1500, 2e6), (1000, 1e6)),),
                                  (costs((3000, 8e6), (1500, 4e6)),)],
-        "residual_block.shortcuts": [({"net": resnet.ResNet(Bottleneck, depths, widths=(4, 8))},)
-                                     for depths in ([2, 1], [1, 1])],
         "residual_idea.way_stations": [([5, 8, 4, 6], 2), ([1, 2.5], 0)],
         "residual_idea.loss_curves": [(runs, {"y = x": {"one constant": 1.0}}),
                                       ({key: value + 1 for key, value in runs.items()},)],
@@ -152,11 +130,9 @@ def cases():
                                  for end in (0.02, 0.3)],
         "residual_idea.input_output": [({"relu": (x, x.clip(0)), "same": (x, x)},)
                                        for x in (np.array([-2.0, -1, 0, 3]), np.arange(-3, 2))],
-        "resnet18.survey": [(survey("...", "..x", ".xx"),), (survey("x.", ".."),)],
-        "resnet18.first_differences": [
-            ({"right": {"stem": 0.0, "stage 1": 1e-15}, "wrong": {"stem": 1e-16, "stage 1": 0.3}},),
-            ({"shape": {"stem": math.inf, "stage 1": math.nan}},)],
-        "resnet18.family": [(sizes(10),), (sizes(11),)],
+        "resnet18.drawn": [(resnet.resnet18(1000, 3),), (resnet.resnet34(),)],
+        "resnet18.bought": [([resnet18.published(depth) for depth in depths],)
+                            for depths in ((18, 50, 152), (18, 34))],
         "train_fashion_mnist.examples": [(split, 1), (split.take(slice(3)), 1)],
         "train_fashion_mnist.curves": [(history(0.3, 0.8, 0.7),), (history(),)],
         "train_fashion_mnist.ladder": [([("a", 10.0), ("b", 15.0), ("c", 150.0), ("d", 168.0)],),
@@ -211,7 +187,7 @@ def test_every_word_has_at_least_12_points(drawing):
     assert small == []
 
 
-TINTS = {color.upper() for color in (*residual_block.FILLS.values(), *residual_block.STAGES)}
+TINTS = {color.upper() for color in residual_block.FILLS.values()}
 
 
 def strange(color):
@@ -287,17 +263,9 @@ SQUARE, RAGGED = np.ones((2, 2)), {"a": np.ones((2, 2)), "b": np.ones((3, 3))}
     ("convolution_sizes.coverage_maps", ({}, 3), "need one shape"),
     ("convolution_sizes.coverage_maps", (RAGGED, 3), "need one shape"),
     ("convolution_sizes.coverage_maps", ({"a": np.ones(3)}, 3), "need one shape"),
-    ("convolution_sizes.borders", (SQUARE, {}), "needs at least one output"),
-    ("convolution_sizes.borders", (SQUARE, RAGGED), "need one shape"),
-    ("convolution_sizes.orders", ({},), "needs at least one pair"),
-    ("convolution_sizes.orders", ({"a": ([1, 2], [1])},), "a: both orders need as many values"),
-    ("convolution_sizes.walks", ({},), "needs at least one line"),
-    ("convolution_sizes.walks", ({"a": [("input", 3)], "b": [("conv", 3)]},), "the same layers"),
-    ("gradient_sum.path_lengths", ([1, 1], [1.0], ""), "one length, got 2, 1"),
-    ("residual_block.orders", ({"wide": BasicBlock(4, 8)},), "this one projects"),
+    ("convolution_sizes.one_window", (SQUARE, np.ones((5, 1))), "need one shape"),
+    ("convolution_sizes.receptive_fields", ({},), "need one shape"),
     ("residual_block.costs", (costs((1, 1)),), "at least two blocks, got 1"),
-    ("residual_block.shortcuts", ({"plain": resnet.small_resnet(8, residual=False)},),
-     "plain has blocks without shortcuts"),
     ("residual_idea.way_stations", ([3], 0), "at least two legs"),
     ("residual_idea.way_stations", ([3, 0], 0), "above 0"),
     ("residual_idea.way_stations", ([3, 4], 2), "one of the 2 stations, 0 to 1, got 2"),

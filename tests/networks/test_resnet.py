@@ -223,3 +223,18 @@ def test_every_kind_of_network_and_block_is_scripted_in_both_modes(options, tmp_
     torch.testing.assert_close(torch.jit.script(copy.deepcopy(block))(x), block(x))
     with pytest.raises(ValueError, match="ResNet needs .* got str"):
         model("no tensor")
+
+
+@pytest.mark.parametrize("norm", [True, False])
+def test_a_kernel_before_a_norm_moves_less_the_larger_it_is(norm):
+    """Notebook 06: c times as large means relatively c² times smaller steps; not without norm."""
+    torch.manual_seed(0)
+    first, x = small(8, norm=norm), torch.rand(8, 1, 12, 12)
+    larger, steps = copy.deepcopy(first), []
+    with torch.no_grad():
+        larger.layer2[0].conv2.weight.mul_(4)
+    for model in (first, larger):
+        nn.functional.cross_entropy(model.train()(x), torch.arange(8)).backward()
+        kernel = model.layer2[0].conv2.weight
+        steps.append((kernel.grad.norm() / kernel.norm()).item())
+    assert (steps[0] / steps[1] == pytest.approx(16, rel=0.02)) is norm

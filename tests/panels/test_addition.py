@@ -126,14 +126,13 @@ def test_an_accident_is_called_one():
                 result.by_accident and sum(fits) > 2)
 
 
-def test_captions_name_both_shapes_and_carry_the_advice():
+def test_captions_name_both_shapes_and_not_the_repair():
     panel = AdditionPanel()
     assert panel.values["shortcut"] == addition.IDENTITY
     assert panel.caption == (
         "Torch refuses to add branch 128 × 28 × 28 and shortcut 64 × 56 × 56 (channels 128 "
         "against 64, size 28 against 56). The shortcut is wrong: it keeps 64 channels and size "
-        "56. To mend it, send the shortcut through a 1×1 convolution to 128 channels with "
-        "stride 2.")
+        "56. Which setting mends it? The button shows one that does.")
     panel.set(in_channels=1, stride=1)
     assert "in silence" in panel.caption and "broadcasting" in panel.caption
     assert "it keeps 1 channel." in panel.caption
@@ -149,7 +148,8 @@ def test_no_caption_is_left_half_done():
         result = panel.compute(**settings)
         caption = panel.describe(result, settings)
         assert caption.endswith(".") and "  " not in caption and "keeps ." not in caption
-        assert bool(result.repair) == ("To mend it" in caption) == ("is wrong" in caption)
+        assert bool(result.repair) == ("mends it" in caption) == ("is wrong" in caption)
+        assert not result.repair or "1×1" not in caption
 
 
 def test_mend_applies_the_repair_and_the_button_knows_when():

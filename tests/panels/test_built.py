@@ -1,5 +1,7 @@
 """*What you have built*, and predictions that a restart remembers."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from resnet_lesson import reader
@@ -9,8 +11,10 @@ from resnet_lesson.panels import Prediction, built
 
 @pytest.fixture
 def four_exercises(my_folder, monkeypatch):
-    monkeypatch.setattr(mine, "catalogue", lambda: dict.fromkeys(
-        ("batch_norm.FOLD", "batch_norm.UPDATE", "sizes.ONE", "sizes.TWO")))
+    monkeypatch.setattr(mine, "catalogue", lambda: {
+        key: SimpleNamespace(part=part) for key, part in (
+            ("batch_norm.FOLD", ""), ("batch_norm.UPDATE", "BatchNorm2d"),
+            ("sizes.ONE", "Residual"), ("sizes.TWO", ""))})
 
 
 def test_the_record_is_shown_as_it_is_now(four_exercises, capsys):
@@ -28,14 +32,17 @@ def test_the_record_is_shown_as_it_is_now(four_exercises, capsys):
     assert repr(panel) == (
         "Exercises solved: 1 of 4. Parts of your network in my_resnet.py: Residual. "
         "Predictions: 3 made, 2 of them measured, 1 held.")
-    assert "| 04 batch norm | ○ ○ |\n| sizes | ● ○ |" in panel._repr_markdown_()
+    assert panel._repr_markdown_().endswith(
+        "| 04 batch norm | ○ ○ | ○ `BatchNorm2d` |\n|  sizes | ● ○ | ● `Residual` |")
     built.line()
     assert capsys.readouterr().out == f"{panel}\n"
 
 
 def test_nobody_has_built_anything():
     panel = built.Built()
-    assert repr(panel) == panel._repr_markdown_() == built.NOBODY
+    assert repr(panel) == built.NOBODY and built.NOBODY in panel._repr_markdown_()
+    assert "| 03 convolution sizes | ○ " in panel._repr_markdown_()
+    assert "●" not in panel._repr_markdown_().partition("|---|")[2]
 
 
 def again():

@@ -36,13 +36,13 @@ def test_live_measures_new_weights_once(monkeypatch):
 
 @pytest.mark.parametrize("quantity", QUANTITIES)
 def test_the_limits_hold_every_value(quantity):
-    field, column = QUANTITIES[quantity]
+    blocks, ends = QUANTITIES[quantity]
     for norm, initialisation in itertools.product(gradients.NORMS, gradients.INITIALISATIONS):
         limits = GradientFlow.compute("plain", norm, initialisation, 4, quantity).limits
         rows = [row for row in gradients.load() if row[1:3] == (norm, initialisation)]
         for ((low, high), zero), values in zip(limits, (
-                [value for row in rows for value in getattr(row, field)],
-                [getattr(row, column) for row in rows]), strict=True):
+                [value for row in rows for value in blocks(row)], [*map(ends, rows)]),
+                strict=True):
             assert zero == (0 in values)
             assert all(10.0 ** low <= value <= 10.0 ** high for value in values if value)
 
@@ -56,6 +56,18 @@ def test_zero_is_drawn_in_its_strip_and_said():
     assert "exactly 0" in panel.caption and "First ÷ last is 0 (in all of 8" in panel.caption
     panel.set(norm="batch norm")
     assert "exactly 0" not in panel.caption
+
+
+def test_the_scale_free_number_and_the_limit_per_block_stand_beside_the_ratio():
+    panel = GradientFlow(shortcut="residual", initialisation="he", depth=64)
+    assert "Activation spread: 6.1·10⁹. Gradient × spread: 2.3. Training mode" in panel.caption
+    assert "Per block: 1.45, the limit is 1.08." in panel.caption
+    panel.set(quantity="gradient × spread", depth=4)
+    assert "Gradient × spread:" not in panel.caption and "the limit is 4.64" in panel.caption
+    rows = gradient_flow.recorded()["residual", "none", "he", 4]
+    for place, value in ((0, rows[0].gradients[0] * rows[0].activations[0]),
+                         (-1, rows[0].gradients[-1] * rows[0].activations[-1])):
+        assert panel.result.profiles["residual"][0][place] == value
 
 
 def test_only_the_chosen_arm_has_a_band():

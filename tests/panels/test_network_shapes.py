@@ -103,3 +103,11 @@ def test_wider_networks_and_smaller_pictures_are_drawn_so():
     assert all(a[1] >= b[1] for a, b in zip(large, small, strict=True))
     assert large[0][1] > large[2][1] > large[5][1]
     assert boxes(depth=50)[2][0] > large[2][0]
+
+
+def test_stages_cost_alike_where_they_have_equally_many_blocks():
+    def largest_to_smallest(depth, size):
+        work = [stage.multiply_adds for stage in shapes(depth, size).stages[2:6]]
+        return max(work) / min(work)
+    assert largest_to_smallest(18, 224) < 1.2 and largest_to_smallest(18, 96) < 1.2
+    assert largest_to_smallest(18, 64) > 1.1 and largest_to_smallest(101, 224) > 5

@@ -10,7 +10,6 @@ import torch
 from resnet_lesson.data import idx
 from resnet_lesson.tools import machine
 from resnet_lesson.training import device
-from resnet_lesson.training.arrangement import PLAIN, Timing
 from resnet_lesson.training.evaluation import evaluate
 
 Usage = namedtuple("Usage", "total used free")
@@ -18,9 +17,8 @@ Usage = namedtuple("Usage", "total used free")
 
 @pytest.fixture(autouse=True)
 def small_and_roomy(monkeypatch):
-    """Let no test read the full set, time bfloat16 or depend on this machine's disk."""
+    """Let no test read the full set or depend on this machine's disk."""
     monkeypatch.setattr(idx, "candidates", lambda root: ())
-    monkeypatch.setattr(machine, "bfloat16", lambda device: "as fast")
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: Usage(9e9, 0, 9e9))
 
 
@@ -29,26 +27,6 @@ def test_a_machine_with_room_is_ready_and_the_mini_set_will_do():
     assert report.ready, report.problems
     assert repr(report).endswith("Ready.") and "mini Fashion-MNIST" in repr(report)
     assert set(machine.PACKAGES) <= {what for what, _ in report.rows}
-
-
-@pytest.mark.parametrize(("seconds", "why_not", "words"), [
-    (0.21, "", "1.9 times as fast as float32 in a step of one residual block, values differ by 2"),
-    (13.0, "", "0.031 times as fast"),
-    (0.1, "logits differ by 80%", "not used: logits differ by 80%"),
-])
-def test_bfloat16_in_words(monkeypatch, seconds, why_not, words):
-    monkeypatch.undo()
-    monkeypatch.setattr(machine, "probe", lambda *a, **k: [
-        Timing(PLAIN, 0.4, 0.0, 1.0, ""), Timing(PLAIN, seconds, 0.02, 1.0, why_not)])
-    assert machine.bfloat16(torch.device("cpu")).startswith(words)
-
-
-def test_bfloat16_is_really_measured_and_draws_no_random_number(monkeypatch):
-    monkeypatch.undo()
-    before = torch.get_rng_state()
-    said = machine.bfloat16(torch.device("cpu"))
-    assert "times as fast" in said or "not used: " in said
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_missing_package_is_named_with_a_remedy(monkeypatch):
