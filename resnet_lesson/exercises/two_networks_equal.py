@@ -25,8 +25,9 @@ def first_difference(found, expected):
 def _outputs(draw):
     """Yield outputs by stage that part at a stage, in values, in sign or in shape, or nowhere."""
     names = ("stem", "stage 1", "stage 2", "stage 3", "logits")
-    for place, change in ((2, lambda t: t - 0.5), (5, None), (1, lambda t: t + 1e-2), (0, torch.neg),
-                          (3, lambda t: t[..., :-1]), (4, torch.neg), (2, lambda t: t.roll(1, -1))):
+    for place, change in ((2, lambda t: t - 0.5), (5, None), (1, lambda t: t + 1e-2),
+                          (0, torch.neg), (3, lambda t: t[..., :-1]), (4, torch.neg),
+                          (2, lambda t: t.roll(1, -1))):
         expected = {name: torch.randn(2, 3, 4).double() for name in names}
         found = {name: value.clone() for name, value in expected.items()}
         for name in names[place:]:

@@ -4,6 +4,7 @@ from matplotlib.colors import ListedColormap
 
 from resnet_lesson import figures
 from resnet_lesson.figures.axes import image
+from resnet_lesson.words import count, listed
 
 
 @figures.style()
@@ -12,7 +13,7 @@ def survey(found, kind="mistake"):
 
     Args:
         found: findings by candidate.
-        kind: what a row is, in a word, for the caption: its plural ends in s.
+        kind: what a row is, for the caption; with an s it is the plural.
     """
     rows, checks = list(found), [finding.check for finding in next(iter(found.values()))]
     passed = [[finding.passed for finding in found[row]] for row in rows]
@@ -31,12 +32,13 @@ def survey(found, kind="mistake"):
     for y, row in enumerate(passed):
         ax.axhline(y + 0.5, color="white", linewidth=2)
         for x, well in enumerate(row):
-            words, color, weight = ("–", "black", "normal") if well else ("says no", "white", "bold")
-            ax.text(x, y, words, ha="center", va="center", fontsize=12, color=color,
-                    fontweight=weight)
+            look = {"color": "black"} if well else {"color": "white", "fontweight": "bold"}
+            ax.text(x, y, "–" if well else "says no", ha="center", va="center", fontsize=12, **look)
     for x in range(len(checks)):
         ax.axvline(x + 0.5, color="white", linewidth=2)
-    counts = [f"“{check}” to {sum(not row[x] for row in passed)}" for x, check in enumerate(checks)]
-    several = f"{len(rows)} {kind}{'s' if len(rows) > 1 else ''}"
-    figure.caption = f"{several}. The check {', '.join(counts)} says no."
+    refused = {check: sum(not row[x] for row in passed) for x, check in enumerate(checks)}
+    loud = [f"“{check}” says no to {number}" for check, number in refused.items() if number]
+    silent = [f"“{check}”" for check, number in refused.items() if not number]
+    of = f"Of {count(len(rows), kind)}: {listed(loud or ['no check says no to any'])}."
+    figure.caption = of + (f" No difference for {listed(silent)}." if silent else "")
     return figure

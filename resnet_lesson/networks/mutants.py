@@ -203,9 +203,10 @@ def survey(candidates, progress=True):
     Returns:
         A dict from the candidate's name to its findings, a ``Finding`` for each check, in order.
     """
-    references = {depth: parity.Reference(depth) for depth in {each.depth for each in candidates}}
-    found = {}
-    for candidate in tqdm(candidates, desc="networks examined", file=sys.stdout, disable=not progress):
+    depths, found = {candidate.depth for candidate in candidates}, {}
+    references = {depth: parity.Reference(depth) for depth in depths}
+    for candidate in tqdm(candidates, desc="networks examined", file=sys.stdout,
+                          disable=not progress):
         subject = Subject(candidate, references[candidate.depth])
         found[candidate.name] = [Finding(name, *check(subject)) for name, check in CHECKS.items()]
     return found
