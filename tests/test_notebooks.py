@@ -16,9 +16,11 @@ LIMITS = {
     "00_start_here": 15,
     "02_gradient_sum": 45,
     "03_convolution_sizes": 45,
+    "04_batch_norm": 45,
     "05_residual_block": 45,
     "06_resnet18": 45,
     "A1_python_corner": 25,
+    "A2_two_networks_equal": 40,
 }
 CORE = {name for name in LIMITS if "01" < name < "10" or name == "A1_python_corner"}
 

@@ -1,152 +1,167 @@
-"""Exercises of notebook 04: running statistics, how fast they settle, and folding."""
+"""Exercises of notebook 04: batch norm in both modes, and folding it into a convolution."""
 
-import math
+import inspect
 
 import torch
 from torch import nn
 
-from resnet_lesson.exercises.base import Exercise, Mistake, is_number, same, shown, unsolved
+from resnet_lesson.exercises.base import Exercise, Mistake, same, seeded, shown, unsolved
 from resnet_lesson.exercises.source import slip
 
-# ---------------------------------------------------------------- running statistics
+# ---------------------------------------------------------------- the layer
 
 
-def running_update(running_mean, running_var, x, momentum=0.1):
-    """Return the running statistics after one more batch.
+class BatchNorm2d(nn.Module):
+    """The same as ``nn.BatchNorm2d``, in training and in evaluation mode."""
 
-    Args:
-        running_mean: tensor of shape (C,), as the layer stores it before the batch.
-        running_var: the same for the variance.
-        x: the batch, shape (N, C, H, W).
-        momentum: the weight of the new batch.
+    def __init__(self, num_features, eps=1e-5, momentum=0.1):
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight = nn.Parameter(torch.ones(num_features))   # γ
+        self.bias = nn.Parameter(torch.zeros(num_features))    # β
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
 
-    Returns:
-        the new running mean and running variance, both of shape (C,).
-    """
-    mean = x.mean(dim=(0, 2, 3))
-    var = x.var(dim=(0, 2, 3), correction=1)
-    return ((1 - momentum) * running_mean + momentum * mean,
-            (1 - momentum) * running_var + momentum * var)
-
-
-def by_the_layer(running_mean, running_var, x, momentum):
-    """Return the same as ``nn.BatchNorm2d`` stores it."""
-    layer = nn.BatchNorm2d(len(running_mean), momentum=momentum)
-    layer.running_mean.copy_(running_mean)
-    layer.running_var.copy_(running_var)
-    layer(x)
-    return layer.running_mean, layer.running_var
-
-
-def _batches(draw):
-    for channels in (2, 3, 4):
-        yield (torch.randn(channels), torch.rand(channels) * 2.5 + 0.5,
-               torch.randn(2, channels, 1, 3) * 2 + 1, round(draw.uniform(0.1, 0.4), 2))
+    def forward(self, x):
+        """Normalise by the batch and remember it, or normalise by what is remembered."""
+        if self.training:
+            mean, var = x.mean(dim=(0, 2, 3)), x.var(dim=(0, 2, 3), correction=0)
+            with torch.no_grad():
+                m, unbiased = self.momentum, x.var(dim=(0, 2, 3), correction=1)
+                self.running_mean = (1 - m) * self.running_mean + m * mean
+                self.running_var = (1 - m) * self.running_var + m * unbiased
+        else:
+            mean, var = self.running_mean, self.running_var
+        x_hat = (x - mean[:, None, None]) / torch.sqrt(var[:, None, None] + self.eps)
+        return self.weight[:, None, None] * x_hat + self.bias[:, None, None]
 
 
-def _two_tensors(given, case):
-    if not (isinstance(given, tuple | list) and len(given) == 2
-            and all(isinstance(part, torch.Tensor) for part in given)):
-        return ("Expected two tensors, the new running mean and the new running variance; "
-                f"got {type(given).__name__}. End with: return new_mean, new_var.")
-    channels = len(case[0])
-    for name, part in zip(("mean", "variance"), given, strict=True):
-        if part.shape != (channels,):
-            return (f"The running {name} needs one number per channel, shape ({channels},); "
-                    f"got {tuple(part.shape)}. Average over pictures, rows and columns: "
-                    "dim=(0, 2, 3).")
+RECORDED = ("The running statistics carry a gradient, so each batch would hang on all batches "
+            "before it. Update them inside: with torch.no_grad().")
+
+
+def _a_layer_class(answer):
+    if not (inspect.isclass(answer) and issubclass(answer, nn.Module)):
+        return ("Give the class itself, check(BatchNorm2d), derived from nn.Module; this is "
+                f"{answer!r:.80}.")
+    if issubclass(answer, nn.modules.batchnorm._BatchNorm):
+        return "That class is PyTorch's own layer, or made from it; derive yours from nn.Module."
     return None
 
 
-def _which_statistic(case, expected, given):
-    right = same(given[0], expected[0])
-    place, name = (1, "variance") if right else (0, "mean")
-    begin = "The mean is right. " if right else ""
-    return (f"{begin}Expected the running {name} {shown(expected[place])}, "
-            f"got {shown(given[place])}.")
+def _layers(draw):
+    for channels in (2, 3, 4):
+        yield (channels, 1e-2, round(draw.uniform(0.1, 0.4), 2),
+               torch.randn(2, channels, 1, 3) * 0.3 + 1, torch.randn(3, channels, 2, 2) * 0.3)
 
 
-def _which_mix(case, expected, given):
-    if same(given[0], expected[0]):
-        return "Mix the old variance with the batch's unbiased one."
-    return "Mix the old mean and the batch's mean with weights 1 − momentum and momentum."
+def _at_work(answer, case):
+    """Make a layer, give it random numbers, and return all that it does in both modes."""
+    channels, eps, momentum, first, second = case
+    layer, right = (kind(channels, eps=eps, momentum=momentum) for kind in (answer, nn.BatchNorm2d))
+    seeded(2)
+    state = {name: torch.rand_like(value) + 0.5 for name, value in right.state_dict().items()
+             if value.is_floating_point()}
+    missing = sorted(set(right.state_dict()) - set(layer.state_dict()))
+    if missing:
+        return f"The layer has no {', '.join(missing)}: keep __init__ as the stub has it."
+    layer.load_state_dict(state, strict=False)
+    outs, kept = [], True
+    for batch in (first, second):
+        given = batch.clone().requires_grad_() * 1   # no leaf: what writes into it is seen
+        given.retain_grad()
+        out = layer.train()(given)
+        if not isinstance(out, torch.Tensor) or out.shape != batch.shape:
+            return out if unsolved(out) else (
+                f"For an input of shape {tuple(batch.shape)} the output is {shown(out)}, expected "
+                "a tensor of the same shape.")
+        kept = kept and torch.equal(given, batch)
+        outs.append((given, out))
+    found = {"training": [out for _, out in outs], "input kept": kept}
+    memory = {name: getattr(layer, name).clone() for name in ("running_mean", "running_var")}
+    if any(value.requires_grad for value in memory.values()):
+        return RECORDED
+    found |= memory
+    seeded(3)
+    wanted = [given for given, _ in outs] + [layer.weight, layer.bias]
+    total = sum((out * torch.randn_like(out)).sum() for _, out in outs)
+    gradients = torch.autograd.grad(total, wanted, allow_unused=True)
+    found["gradients"] = [torch.zeros(1) if part is None else part for part in gradients]
+    found["evaluation"] = layer.eval()(second[:1] + 1)
+    found["memory after evaluation"] = [getattr(layer, name).clone() for name in memory]
+    return found
 
 
-UPDATE = Exercise(
-    solve=running_update, cases=_batches, oracle=by_the_layer, form=_two_tensors,
-    where=_which_statistic, idea=_which_mix,
-    mistakes=(
-        Mistake(slip(running_update, ("(1 - momentum) *", "momentum *"),
-                     ("+ momentum *", "+ (1 - momentum) *")),
-                "The weights are the wrong way round. In PyTorch momentum is the weight of the "
-                "new batch: keep 1 − momentum of the old mean and add momentum of the batch's."),
-        Mistake(slip(running_update, ("(1 - momentum) *", "0 *"), ("+ momentum *", "+ 1 *")),
-                "This is the mean of the batch alone. The running mean moves only a share of the "
-                "way: momentum of the new, 1 − momentum of the old."),
-        Mistake(slip(running_update, ("correction=1", "correction=0")),
-                "Your variance divides by n, the number of values in a channel; PyTorch stores "
-                "the one that divides by n − 1. Use x.var(..., correction=1)."),
-        Mistake(slip(running_update, ("x.var", "x.std")),
-                "What you mixed in is the standard deviation; the layer stores the variance, its "
-                "square."),
-        Mistake(slip(running_update, ("(1 - momentum) * running_var + momentum * var",
-                                      "momentum * running_var + (1 - momentum) * var")),
-                "The variance has its weights the wrong way round: momentum belongs to the new "
-                "batch."),
-    ),
-    hints=("Four numbers per channel meet here: the old mean, the batch's mean, and the same for "
-           "the variance.",
-           "new = (1 − momentum) · old + momentum · batch, for both.",
-           "For the variance use x.var(dim=(0, 2, 3), correction=1): it divides by n − 1."),
-    remark="Elsewhere momentum often means the weight of the old value; in PyTorch's batch norm it "
-           "is the weight of the new one.", minutes=6, difficulty=2)
-
-# ---------------------------------------------------------------- how fast they settle
+WORDS = {"training": "In training mode the outputs differ from nn.BatchNorm2d's.",
+         "input kept": "The layer changes its input.",
+         "running_mean": "The outputs in training mode are right; the running mean after two "
+                         "batches is not.",
+         "running_var": "Outputs and running mean are right; the running variance after two "
+                        "batches is not.",
+         "gradients": "Outputs and statistics are right, and the gradients are not.",
+         "evaluation": "Training mode is right in all; in evaluation mode the outputs differ.",
+         "memory after evaluation": "A batch in evaluation mode changed the running statistics."}
 
 
-def batches_needed(momentum, tolerance):
-    """Return how many batches until a share of at most ``tolerance`` of the start is left."""
-    return math.ceil(math.log(tolerance) / math.log(1 - momentum))
+def _first_difference(case, expected, given):
+    part = next(part for part in WORDS if not same(given[part], expected[part], 1e-3, 1e-4))
+    numbers = ""
+    if part.startswith("running"):
+        numbers = f" Expected {shown(expected[part])}, got {shown(given[part])}."
+    return WORDS[part] + numbers
 
 
-def by_counting(momentum, tolerance):
-    """Feed ``nn.BatchNorm1d`` one batch of mean 1 again and again; count until it is near."""
-    layer = nn.BatchNorm1d(1, momentum=momentum).double()
-    batch = torch.tensor([[0.0], [2.0]], dtype=torch.float64)
-    count = 0
-    while 1 - layer.running_mean.item() > tolerance:
-        layer(batch)
-        count += 1
-    return count
-
-
-BATCHES = Exercise(
-    solve=batches_needed, oracle=by_counting,
-    cases=lambda draw: [(0.1, 0.01), (0.3, 0.07), (0.01, 0.2), (0.5, 0.001)] + [
-        (round(draw.uniform(0.05, 0.6), 2), round(draw.uniform(0.001, 0.3), 3)) for _ in range(4)],
-    form=lambda given, case: None if is_number(given) else (
-        f"Expected a number of batches, got {type(given).__name__}. Return an int."),
-    where=lambda case, expected, given: (
-        f"With momentum {case[0]} and tolerance {case[1]}, nn.BatchNorm1d needed {expected} "
-        f"batches; you say {shown(given)}."),
-    idea="After k batches (1 − momentum)ᵏ of the start is left: solve for k.",
-    mistakes=(
-        Mistake(slip(batches_needed, ("math.ceil", "")),
-                "There are no halves of batches: round up."),
-        Mistake(slip(batches_needed, ("math.ceil", "math.floor")),
-                "After so many more than the tolerance is left: round up, with math.ceil."),
-        Mistake(slip(batches_needed, ("math.ceil", "round")),
-                "After so many more than the tolerance is left: round up, with math.ceil."),
-        Mistake(slip(batches_needed, ("1 - momentum", "momentum")),
-                "What is left shrinks by the factor 1 − momentum each time, not by momentum."),
-    ),
-    hints=("Each batch keeps the share 1 − momentum of what was stored.",
-           "After k batches the share (1 − momentum)ᵏ of the start is left. It has to be ≤ "
-           "tolerance.",
-           "Take logarithms on both sides, divide, and round up with math.ceil."),
-    remark="So a network that was trained for a few steps only is judged in evaluation mode by "
-           "statistics that still remember their start, mean 0 and variance 1.",
-    minutes=5, difficulty=2)
+BATCH_NORM = Exercise(
+    solve=BatchNorm2d, cases=_layers, look=_a_layer_class, run=_at_work, part="BatchNorm2d",
+    oracle=lambda *case: _at_work(nn.BatchNorm2d, case), where=_first_difference,
+    form=lambda given, case: given if isinstance(given, str) else None,
+    same=lambda one, other: same(one, other, 1e-3, 1e-4),
+    idea="Training: the batch's mean and variance, over pictures, rows and columns. Evaluation: "
+         "the running ones. Then the same formula in both modes.",
+    mistakes=tuple(Mistake(slip(BatchNorm2d, *edits), words) for words, *edits in (
+        ("The weights are the wrong way round. In PyTorch momentum is the weight of the new "
+         "batch: keep 1 − momentum of the old value.", ("(1 - m) *", "m *"),
+         (" + m *", " + (1 - m) *")),
+        ("This is the last batch alone. The memory moves only a share of the way: momentum of the "
+         "new, 1 − momentum of the old.", ("(1 - m) *", "0 *"), (" + m *", " + 1 *")),
+        ("The memory never moves: in training mode each batch updates both running statistics.",
+         ("(1 - m) *", "1 *"), (" + m *", " + 0 *")),
+        ("What is remembered is the variance that divides by n − 1: correction=1.",
+         ("correction=1", "correction=0")),
+        ("Normalise with the variance that divides by n: correction=0.",
+         ("correction=0", "correction=1")),
+        ("The memory holds variances, not standard deviations: x.var, not x.std.",
+         ("unbiased = self.momentum, x.var", "unbiased = self.momentum, x.std")),
+        ("The eps is missing: divide by √(variance + eps).", (" + self.eps", "")),
+        ("You divide by the variance; the formula divides by its square root.",
+         ("torch.sqrt(var[:, None, None] + self.eps)", "(var[:, None, None] + self.eps)")),
+        ("γ is missing: multiply by self.weight.", ("self.weight[:, None, None] * ", "")),
+        ("β is missing: add self.bias at the end.", (" + self.bias[:, None, None]", "")),
+        ("That is γ and β with their roles exchanged: weight multiplies, bias is added.",
+         ("self.weight[:", "self.swap[:"), ("self.bias[:", "self.weight[:"),
+         ("self.swap[:", "self.bias[:")),
+        ("In evaluation mode the batch still decides. Ask self.training.",
+         ("if self.training:", "if True:")),
+        ("In training mode the memory decides already. There the batch's own mean and variance "
+         "normalise; the memory waits for evaluation mode.",
+         ("        x_hat", "        mean, var = self.running_mean, self.running_var\n"
+          "        x_hat")),
+        ("No gradient goes through the batch's mean and variance: compute them outside "
+         "torch.no_grad() and without detach().",
+         ("x.mean(dim=(0, 2, 3)), x.var(dim=(0, 2, 3), correction=0)",
+          "x.mean(dim=(0, 2, 3)).detach(), x.var(dim=(0, 2, 3), correction=0).detach()")),
+        (RECORDED, ("with torch.no_grad():", "if True:")),
+    )),
+    hints=("Two branches: if self.training, mean and var come from x; else from the buffers. What "
+           "follows is the same in both.",
+           "In the first branch, and there alone, the memory moves: new = (1 − momentum) · old + "
+           "momentum · batch, inside with torch.no_grad(), with correction=1 for the variance.",
+           "End with normalise(x, mean, var, self.eps), times self.weight[:, None, None], plus "
+           "self.bias[:, None, None]."),
+    remark="Outputs in both modes, statistics and gradients are those of nn.BatchNorm2d. It also "
+           "counts its batches (num_batches_tracked), which matters only with momentum=None.",
+    minutes=12, difficulty=3)
 
 # ---------------------------------------------------------------- folding
 
@@ -237,4 +252,4 @@ FOLD = Exercise(
            "new layer under torch.no_grad() with copy_."),
     remark="Programs that run trained networks do this before anything else: the norm then costs "
            "nothing. In training mode it cannot be done, since the batch decides.",
-    minutes=10, difficulty=3)
+    minutes=8, difficulty=3)

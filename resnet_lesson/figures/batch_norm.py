@@ -1,41 +1,82 @@
-"""Figures of notebook 04: who shares a mean, the price of a forgotten ``eval()``, and growth."""
+"""Figures of notebook 04: what the norm is for, who shares a mean, a forgotten ``eval()``."""
 
 import numpy as np
 
 from resnet_lesson import figures
-from resnet_lesson.figures.axes import band, image
+from resnet_lesson.figures.axes import image
+from resnet_lesson.words import listed
 
 
 @figures.style()
-def shared_statistics(x, channel):
-    """Draw feature maps, pictures down and channels across, and frame those that share a mean.
+def three_rates(with_norm, without):
+    """Draw accuracies by learning rate, with and without batch norm.
+
+    Args:
+        with_norm, without: dicts from learning rate to accuracy, 0 … 1, with the same rates.
+
+    Raises:
+        ValueError: no rates, or not the same ones.
+    """
+    if not with_norm or list(with_norm) != list(without):
+        raise ValueError("both need accuracies for the same learning rates, got "
+                         f"{list(with_norm)} and {list(without)}")
+    figure, ax = figures.new_figure(size=(8, 3.8))
+    rates, told = list(with_norm), []
+    for i, (name, found) in enumerate((("with batch norm", with_norm), ("without", without))):
+        percents = [100 * accuracy for accuracy in found.values()]
+        ax.plot(range(len(rates)), percents, label=name, **figures.line_look(i))
+        told.append(f"{name} {listed([f'{value:.0f} %' for value in percents])}")
+    ax.axhline(10, color=figures.GREY, linestyle=":", label="guessing among 10 classes")
+    ax.set(xticks=range(len(rates)), xticklabels=rates, xlabel="learning rate", ylim=(0, 100),
+           ylabel="validation accuracy, %")
+    figure.legend(loc="outside right upper")
+    figure.caption = (f"Validation accuracy at learning rates {listed(rates)}: "
+                      f"{'; '.join(told)}.")
+    return figure
+
+
+@figures.style()
+def shared_statistics(x, y, channel):
+    """Draw each channel as one column of pictures, and its values before and after the norm.
 
     Args:
         x: tensor (N, C, H, W); the first 3 pictures and 6 channels are drawn.
+        y: the same, normalised.
         channel: the channel to frame.
 
     Raises:
-        ValueError: no such channel among those drawn, or a tensor of another shape.
+        ValueError: no such channel among those drawn, or tensors of other shapes.
     """
-    if x.ndim != 4:
-        raise ValueError(f"x needs the shape (N, C, H, W), got {tuple(x.shape)}")
-    rows, columns = min(len(x), 3), min(x.shape[1], 6)
+    if x.ndim != 4 or x.shape != y.shape:
+        raise ValueError("x and y need one shape (N, C, H, W), got "
+                         f"{tuple(x.shape)} and {tuple(y.shape)}")
+    pictures, columns = min(len(x), 3), min(x.shape[1], 6)
     if not 0 <= channel < columns:
         raise ValueError(f"channel must lie between 0 and {columns - 1}, got {channel}")
-    figure, axes = figures.new_figure(rows, columns, size=(9, 1.6 * rows + 0.5), squeeze=False)
-    for (i, j), ax in np.ndenumerate(axes):
-        image(ax, x[i, j].detach().numpy())
-        ax.spines[:].set(visible=j == channel, linewidth=6, color=figures.ORANGE)
-        if i == 0:
-            ax.set_title(f"channel {j}", pad=10)
-        if j == 0:
-            ax.set_ylabel(f"picture {i}")
+    x, y = x.detach().numpy(), y.detach().numpy()
+    figure, axes = figures.new_figure(2, columns, size=(9, 1.4 * pictures + 2.4), squeeze=False,
+                                      height_ratios=[1.4 * pictures, 2])
+    bins = np.linspace(-3.5, 3.5, 36)
+    for j, (above, below) in enumerate(axes.T):
+        gap = np.full((1, x.shape[3]), np.nan)
+        column = [part for i in range(pictures) for part in (x[i, j], gap)][:-1]
+        image(above, np.concatenate(column), vmin=x[:, j].min(), vmax=x[:, j].max())
+        above.spines[:].set(visible=j == channel, linewidth=6, color=figures.ORANGE)
+        above.set_title(f"channel {j}", pad=10)
+        for values, color, name in ((x, figures.AMBER, "before"), (y, figures.BLUE, "after")):
+            below.hist(values[:, j].ravel().clip(-3.5, 3.5), bins, color=color, alpha=0.65,
+                       density=True, label=name if j == 0 else None)
+        below.set(yticks=[], xlim=(-3.5, 3.5), xticks=[-2, 0, 2])
+    axes[0, 0].set_ylabel(f"{pictures} of {len(x)} pictures" if pictures > 1 else "1 picture")
+    axes[1, 0].set_ylabel("how often")
+    figure.legend(loc="outside lower center", ncols=2)
     n, _, height, width = x.shape
-    own = x[:, channel]
+    own, out = x[:, channel], y[:, channel]
     figure.caption = (
-        f"All {n} pictures of a batch share one mean and one variance per channel. In channel "
-        f"{channel} (framed) they are computed from {n}·{height}·{width} = {own.numel():,} "
-        f"values: mean {own.mean():.2f}, variance {own.var(correction=0):.2f}.")
+        f"Top: each channel in its own scale of colours. All {n} pictures of the batch share one "
+        f"mean and variance per channel. Channel {channel} (framed): {n}·{height}·{width} = "
+        f"{own.size:,} values, mean {own.mean():.2f}, variance {own.var():.2f}; after the norm "
+        f"{abs(out.mean()):.2f} and {out.var():.2f}.")
     return figure
 
 
@@ -56,56 +97,23 @@ def forgotten_eval(evaluation, mixed, single, single_size):
     if not mixed or not all(0 <= value <= 1 for value in values):
         raise ValueError("give accuracies between 0 and 1 for at least one batch size, "
                          f"got {mixed or 'no batch size'}")
-    figure, ax = figures.new_figure(size=(9, 4.2))
+    figure, (left, right) = figures.new_figure(1, 2, size=(9, 4.4), width_ratios=[4, 1],
+                                               sharey=True)
     sizes, percents = list(mixed), [100 * accuracy for accuracy in mixed.values()]
-    places = range(len(sizes))
-    ax.axhline(100 * evaluation, color="black", linestyle="--", label="evaluation mode")
-    ax.plot(places, percents, "o-", color=figures.BLUE, label="training mode, mixed classes")
-    ax.plot(len(sizes), 100 * single, "D", color=figures.ORANGE, markersize=13,
-            label="training mode, one class per batch")
-    ax.set(xticks=[*places, len(sizes)], xticklabels=[*sizes, f"{single_size}\none class"],
-           xlabel="pictures in a batch", ylabel="test accuracy in percent", ylim=(0, 100))
-    ax.legend(loc="lower center")
+    for ax in (left, right):
+        ax.axhline(100 * evaluation, color="black", linestyle="--", label="evaluation mode")
+    left.plot(sizes, percents, "o-", color=figures.BLUE, label="training mode, classes mixed")
+    right.bar([0], [100 * single], width=0.5, color=figures.ORANGE)
+    left.set_xscale("log", base=2)
+    left.set(xticks=sizes, xticklabels=sizes, xlabel="pictures in a batch of mixed classes",
+             ylabel="test accuracy, %", ylim=(0, 100))
+    left.minorticks_off()
+    right.set(xticks=[0], xticklabels=[f"{single_size} pictures\nof one class"], xlim=(-0.6, 0.6),
+              xlabel="training mode")
+    left.legend(loc="lower right")
     figure.caption = (
         f"The same weights: {100 * evaluation:.0f} % right in evaluation mode. In training mode "
         f"{percents[-1]:.0f} % in mixed batches of {sizes[-1]}, {percents[0]:.0f} % in batches of "
         f"{sizes[0]}, and {100 * single:.0f} % in batches of {single_size} that hold one class "
         "each.")
-    return figure
-
-
-@figures.style()
-def variance_growth(without, with_norm):
-    """Draw the variance after each residual addition on a log axis, with the two laws.
-
-    Args:
-        without: one list of variances per seed: at the input, then after each block.
-        with_norm: the same for blocks with batch norm.
-
-    Raises:
-        ValueError: the curves are not all of one length, or shorter than two values.
-    """
-    lengths = {len(curve) for curves in (without, with_norm) for curve in curves}
-    if not without or not with_norm or len(lengths) != 1 or lengths == {1}:
-        raise ValueError("both arms need curves of one length, of two values or more; "
-                         f"got lengths {sorted(lengths)}")
-    blocks = np.arange(lengths.pop())
-    figure, ax = figures.new_figure(size=(9, 4.4))
-    ends = []
-    for name, curves, color, marker in (("without norm", without, figures.ORANGE, "o"),
-                                        ("with batch norm", with_norm, figures.BLUE, "s")):
-        curves = np.asarray(curves, dtype=float)
-        middle = np.median(curves, axis=0)
-        band(ax, blocks, curves.min(0), middle, curves.max(0), color=color, marker=marker,
-             label=name)
-        ends.append(middle[-1])
-    ax.plot(blocks, 2.0 ** blocks, ":", color="black", label="$2^k$")
-    ax.plot(blocks, 1 + blocks, "--", color="black", label="$1 + k$")
-    ax.set(yscale="log", xlabel="residual blocks passed, $k$", ylabel="variance of the sum")
-    ax.legend(loc="upper left")
-    large = float(f"{ends[0]:.2g}")  # two digits are all that two machines share
-    figure.caption = (
-        f"Variance after {blocks[-1]} residual additions, median of {len(without)} draws of the "
-        f"weights (band: smallest to largest): {large:,.0f} without norm, {ends[1]:.1f} with "
-        "batch norm on the branch. Dotted: doubling. Dashed: plus one per block.")
     return figure

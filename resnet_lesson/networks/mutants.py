@@ -2,7 +2,9 @@
 
 A ``Candidate`` is a network together with the way its author compares it; a ``Subject`` is a
 candidate beside a ``parity.Reference``. ``CHECKS`` are functions by name that look at a subject.
-``MUTANTS`` are candidates with one mistake each; ``survey`` runs every check on every one.
+``MUTANTS`` are networks with one mistake each, ``COMPARISONS`` right networks compared wrongly;
+``EQUIVALENT`` is another way to write the right one, and ``OTHER_START`` differs where nobody
+looks. ``survey`` runs every check on each of them.
 """
 
 import copy
@@ -33,6 +35,11 @@ def load_parameters_only(network, state):
     """Load weights, scales and shifts, and forget the running statistics."""
     parameters = {name for name, _ in network.named_parameters()}
     load_what_fits(network, {name: value for name, value in state.items() if name in parameters})
+
+
+def load_renamed(network, state):
+    """Load as the published check does: a renaming that loses norms, and nobody is told."""
+    load_what_fits(network, mangle(state))
 
 
 class Candidate(NamedTuple):
@@ -190,16 +197,16 @@ class Finding(NamedTuple):
     words: str
 
 
-def survey(progress=True):
-    """Run every check on the correct network and on every mutant, with a bar for ``progress``.
+def survey(candidates, progress=True):
+    """Run every check on every candidate, with a bar for ``progress``.
 
     Returns:
         A dict from the candidate's name to its findings, a ``Finding`` for each check, in order.
     """
-    references = {depth: parity.Reference(depth) for depth in {each.depth for each in MUTANTS}}
-    found = {}
-    for candidate in tqdm((Candidate("none: the correct network"), *MUTANTS),
-                          desc="networks examined", file=sys.stdout, disable=not progress):
+    depths, found = {candidate.depth for candidate in candidates}, {}
+    references = {depth: parity.Reference(depth) for depth in depths}
+    for candidate in tqdm(candidates, desc="networks examined", file=sys.stdout,
+                          disable=not progress):
         subject = Subject(candidate, references[candidate.depth])
         found[candidate.name] = [Finding(name, *check(subject)) for name, check in CHECKS.items()]
     return found
@@ -208,7 +215,7 @@ def survey(progress=True):
 # The mutants: one mistake each ------------------------------------------------------------------
 
 def _blocks(network):
-    return [block for _, block in network.blocks()]
+    return [module for module in network.modules() if hasattr(module, "branch")]
 
 
 def _norms(network):
@@ -221,7 +228,7 @@ def _replace_forward(modules, forward):
 
 
 def drop_shortcut_norm(network):
-    """Leave out the batch norm behind the projections, as the book's block does."""
+    """Leave out the batch norm after the projections, as the book's block does."""
     for block in _blocks(network):
         if block.downsample is not None:
             block.downsample[1] = nn.Identity()
@@ -299,12 +306,25 @@ def cut_shortcut_gradient(network):
         block.branch(x) + block.shortcut(x).detach()))
 
 
+def mystery(network):
+    """Return the network with one mistake; whoever is to find it does not read on here."""
+    forget_last_relu(network.layer3)
+    return network
+
+
+def start_by_xavier(network):
+    """Draw every convolution's weights by Xavier's rule, where ResNets use He's."""
+    for conv in (module for module in network.modules() if isinstance(module, nn.Conv2d)):
+        nn.init.xavier_uniform_(conv.weight)
+
+
 def late_relu(network):
-    """Apply the very last ReLU behind stage 4 instead of in it."""
+    """Apply the very last ReLU just after stage 4 instead of in it."""
     _replace_forward(network.layer4[-1:], lambda block, x: block.branch(x) + block.shortcut(x))
     network.avgpool = nn.Sequential(nn.ReLU(), network.avgpool)
 
 
+CORRECT = Candidate("none: the correct network")
 MUTANTS = (
     Candidate("bias in every convolution", add_biases),
     Candidate("no norm on the shortcut", drop_shortcut_norm),
@@ -314,10 +334,14 @@ MUTANTS = (
     Candidate("ReLU before the addition", relu_before_addition),
     Candidate("stride on the first 1×1 (ResNet-50)", stride_on_first, depth=50),
     Candidate("eps 10⁻³ for 10⁻⁵", other_eps),
-    Candidate("running statistics not copied", load=load_parameters_only),
     Candidate("running mean ignored", ignore_running_mean),
-    Candidate("compared in training mode", prepare=nn.Module.train),
-    Candidate("last ReLU behind stage 4", late_relu),
     Candidate("no gradient through the shortcut", cut_shortcut_gradient),
     Candidate("momentum 0.9 for 0.1", other_momentum),
 )
+COMPARISONS = (   # the network is right
+    Candidate("only ours in training mode", prepare=nn.Module.train),
+    Candidate("running statistics not copied", load=load_parameters_only),
+    Candidate("names lost, strict=False", load=load_renamed),
+)
+EQUIVALENT = Candidate("last ReLU moved after stage 4", late_relu)
+OTHER_START = Candidate("another initialisation", start_by_xavier)

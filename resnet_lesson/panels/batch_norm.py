@@ -80,7 +80,7 @@ class BatchNormPanel(FigurePanel):
     def make_figure(self, figure):
         """Make two strips of dots on the left, and the followed value per batch on the right."""
         left, right = figure.subplots(1, 2, width_ratios=[1.25, 1])
-        left.set(title="One batch, one channel", xlabel="value", xlim=(-9, 9), ylim=(-0.6, 1.6),
+        left.set(title="Batch 0, one channel", xlabel="value", xlim=(-9, 9), ylim=(-0.6, 1.6),
                  xticks=range(-8, 9, 2),
                  yticks=[1, 0], yticklabels=["goes in", "comes out"])
         left.axvline(0, color=figures.GREY, linewidth=1)
@@ -98,6 +98,7 @@ class BatchNormPanel(FigurePanel):
         (self.followed,) = right.plot([], [], "D", color=figures.ORANGE, markersize=6,
                                       markeredgecolor="black", markeredgewidth=0.8)
         (self.middle,) = right.plot([], [], "--", color="black", linewidth=1.5)
+        right.legend([self.middle], ["mean of the 40"], loc="upper right").set_zorder(0)
         self.lines = [*self.dots, *self.bars, *self.marks, self.followed, self.middle]
         return self.lines
 

@@ -42,6 +42,18 @@ class TooManyChannels(residual_block.Residual):
         self.conv2 = nn.Conv2d(input_channels, num_channels, 3, padding=1)
 
 
+class NoBuffers(nn.Module):
+    def __init__(self, num_features, eps=1e-5, momentum=0.1):
+        super().__init__()
+        self.weight, self.bias = (nn.Parameter(torch.ones(num_features)) for _ in range(2))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+
+
+class OnlyOneChannel(batch_norm.BatchNorm2d):
+    def forward(self, x):
+        return x[:, :1]
+
+
 def test_an_answer_of_the_wrong_kind_is_told_what_was_expected():
     size, identity = convolution_sizes.SIZE, residual_idea.IDENTITY
     for exercise, answer, words in [
@@ -63,9 +75,10 @@ def test_an_answer_of_the_wrong_kind_is_told_what_was_expected():
         (convolution_sizes.SIMPLE_CNN, [(32, 32, 32)], "Expected a list of 7 shapes"),
         (convolution_sizes.SIMPLE_CNN, [...] * 7, "The shape after conv 3×3, 32 kernels"),
         (convolution_sizes.SAME, lambda n, k, s: -1, "padding is a whole number of cells"),
-        (batch_norm.UPDATE, lambda m, v, x, p: m, "Expected two tensors"),
-        (batch_norm.UPDATE, lambda m, v, x, p: (x.mean(), v), "needs one number per channel"),
-        (batch_norm.BATCHES, lambda m, t: "44", "Expected a number of batches, got str"),
+        (batch_norm.BATCH_NORM, batch_norm.BatchNorm2d(2), "Give the class itself"),
+        (batch_norm.BATCH_NORM, nn.BatchNorm2d, "PyTorch's own layer"),
+        (batch_norm.BATCH_NORM, NoBuffers, "The layer has no running_mean, running_var"),
+        (batch_norm.BATCH_NORM, OnlyOneChannel, "expected a tensor of the same shape"),
         (batch_norm.FOLD, lambda conv, bn: conv.weight, "Expected outputs of shape"),
         (batch_norm.FOLD, lambda conv, bn: bn, "Expected one nn.Conv2d, got BatchNorm2d"),
         (batch_norm.FOLD, lambda conv, bn: nn.Conv2d(conv.in_channels, 5, 2), "Expected outputs"),

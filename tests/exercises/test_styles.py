@@ -23,9 +23,12 @@ from resnet_lesson.exercises import (
     resnet18,
     start_here,
     train_fashion_mnist,
+    two_networks_equal,
     with_and_without,
 )
+from resnet_lesson.exercises.base import same
 from resnet_lesson.exercises.source import slip
+from resnet_lesson.networks import parity
 from resnet_lesson.networks.blocks import BasicBlock
 from resnet_lesson.networks.parity import randomise
 
@@ -234,44 +237,65 @@ SAME = [lambda n, k, s: (n - 1) * s - n + k, lambda n, k, s: np.int64((n - 1) * 
         lambda size, kernel, stride: stride * size - stride + kernel - size]
 
 
-def update_by_lerp(mean, var, x, momentum=0.1):
-    flat = x.transpose(0, 1).flatten(1)
-    return mean.lerp(flat.mean(1), momentum), var.lerp(flat.var(1), momentum)
+class NormByFlattening(batch_norm.BatchNorm2d):
+    def forward(self, x):
+        mean, var = self.running_mean, self.running_var
+        if self.training:
+            flat = x.transpose(0, 1).flatten(1)
+            mean, var = flat.mean(1), flat.var(1, correction=0)
+            self.running_mean.lerp_(mean.detach(), self.momentum)
+            self.running_var.lerp_(flat.var(1).detach(), self.momentum)
+            self.num_batches_tracked += 1
+        out = (x.movedim(1, -1) - mean) * (var + self.eps).rsqrt()
+        return (out * self.weight + self.bias).movedim(-1, 1)
 
 
-def update_by_layer(running_mean, running_var, x, momentum=0.1):
-    running_mean, running_var = running_mean.clone(), running_var.clone()
-    F.batch_norm(x, running_mean, running_var, training=True, momentum=momentum)
-    return running_mean, running_var
+class NormByCounting(batch_norm.BatchNorm2d):
+    def forward(self, x):
+        if not self.training:
+            return self.line(x, self.running_mean, self.running_var)
+        n = x.numel() / x.shape[1]
+        mean = x.sum((0, 2, 3)) / n
+        var = (x - mean.view(1, -1, 1, 1)).square().sum((0, 2, 3)) / n
+        for old, new in ((self.running_mean, mean), (self.running_var, var * n / (n - 1))):
+            old += self.momentum * (new.detach() - old)
+        return self.line(x, mean, var)
+
+    def line(self, x, mean, var):
+        scale = self.weight / (var + self.eps)**0.5
+        return x * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]
 
 
-def update_by_hand(m, v, x, momentum=0.1):
-    n = x.shape[0] * x.shape[2] * x.shape[3]
-    mean = x.sum((0, 2, 3)) / n
-    var = ((x - mean.view(1, -1, 1, 1))**2).sum((0, 2, 3)) / (n - 1)
-    return [m + momentum * (mean - m), v + momentum * (var - v)]
+class NormKeepingDims(nn.Module):
+    def __init__(self, channels, eps=1e-5, momentum=0.1):
+        super().__init__()
+        for name in ("weight", "bias"):
+            setattr(self, name, nn.Parameter(torch.full((channels,), float(name == "weight"))))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+        self.eps, self.momentum = eps, momentum
+
+    def forward(self, x):
+        if self.training:
+            var, mean = torch.var_mean(x, (0, 2, 3), correction=0, keepdim=True)
+            m, n = self.momentum, x[:, 0].numel()
+            self.running_mean.data = (1 - m) * self.running_mean + m * mean.data.flatten()
+            self.running_var.data = (1 - m) * self.running_var + (
+                m * n / (n - 1) * var.data.flatten())
+        else:
+            mean, var = (v.view(1, -1, 1, 1) for v in (self.running_mean, self.running_var))
+        x = (x - mean) / torch.sqrt(var + self.eps)
+        return torch.einsum("nchw,c->nchw", x, self.weight) + self.bias.view(1, -1, 1, 1)
 
 
-def update_by_var_mean(running_mean, running_var, x, momentum=0.1):
-    var, mean = torch.var_mean(x, (0, 2, 3))
-    return ((1 - momentum) * running_mean + momentum * mean,
-            (1 - momentum) * running_var + momentum * var)
+class NormByFunction(batch_norm.BatchNorm2d):
+    def forward(self, x):
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias,
+                            self.training, self.momentum, self.eps)
 
 
-UPDATE = [update_by_lerp, update_by_layer, update_by_hand, update_by_var_mean]
-
-
-def batches_by_loop(momentum, tolerance):
-    left, count = 1.0, 0
-    while left > tolerance:
-        left, count = left * (1 - momentum), count + 1
-    return count
-
-
-BATCHES = [batches_by_loop, lambda m, t: int(np.ceil(np.log(t) / np.log(1 - m))),
-           lambda m, t: np.ceil(np.log2(t) / np.log2(1 - m)),
-           lambda m, t: torch.tensor(math.ceil(math.log(t, 1 - m))),
-           lambda m, t: math.floor(math.log(t) / math.log(1 - m)) + 1]
+BATCH_NORM = [NormByFlattening, NormByCounting, NormKeepingDims, NormByFunction]
 
 
 def fold_by_library(conv, bn):
@@ -849,16 +873,33 @@ TOWER = [tower_by_append,
                                                                       out_features=w)
                                       for i in range(2 * n)))]
 
+FIRST_DIFFERENCE = [
+    lambda a, b: next((n for n in b if a[n].shape != b[n].shape
+                       or (a[n] - b[n]).abs().max() > 1e-8), "nowhere"),
+    lambda a, b: ([n for n in b if not same(a[n], b[n])] or ["nowhere"])[0],
+    lambda a, b: next((n for n, t in a.items() if t.shape != b[n].shape
+                       or not np.allclose(t.numpy(), b[n].numpy())), "nowhere"),
+    lambda found, expected: ([*(n for n, v in parity.differences(found, expected).items()
+                                if v > parity.TOLERANCE), "nowhere"])[0]]
+MISSED = [lambda t, c: [m for m, s in t.items() if not s & set(c)],
+          lambda t, c: {m for m in t if set(c).isdisjoint(t[m])},
+          lambda t, c: tuple(m for m in t if all(k not in t[m] for k in c)),
+          lambda t, c: list(filter(lambda m: sum(k in t[m] for k in c) == 0, t))]
+
 BY_MODULE = {
-    start_here: ("SHARE_RIGHT",), residual_idea: ("COEFFICIENTS", "IDENTITY", "SILENCE"),
-    convolution_sizes: ("CONVOLVE", "SIZE", "SAME", "RECEPTIVE_FIELD", "SIMPLE_CNN"),
+    start_here: ("SHARE_RIGHT",),
+    residual_idea: ("COEFFICIENTS", "IDENTITY", "SILENCE"),
     gradient_sum: ("SLOPE", "PATH_SHARES", "TWO_TERMS", "BLOCK_GRADIENTS"),
-    batch_norm: ("UPDATE", "BATCHES", "FOLD"),
+    convolution_sizes: ("CONVOLVE", "SIZE", "SAME", "RECEPTIVE_FIELD", "SIMPLE_CNN"),
+    batch_norm: ("BATCH_NORM", "FOLD"),
     residual_block: ("RESIDUAL", "BASIC_BLOCK", "SILENCE"),
-    resnet18: ("STAGE", "RESNET18", "COST"), train_fashion_mnist: ("TRAIN_STEP",),
+    resnet18: ("STAGE", "RESNET18", "COST"),
+    train_fashion_mnist: ("TRAIN_STEP",),
     with_and_without: ("CONFOUNDS", "PAIRED_INTERVAL"),
     looking_inside: ("WITHOUT_BLOCK", "CALIBRATION"),
-    python_corner: ("CURVE", "GAIN", "PEEK", "TOWER")}
+    python_corner: ("CURVE", "GAIN", "PEEK", "TOWER"),
+    two_networks_equal: ("FIRST_DIFFERENCE", "MISSED", "SAME_NETWORK"),
+}
 STYLES = [(getattr(module, name), number, answer) for module, names in BY_MODULE.items()
           for name in names for number, answer in enumerate(globals()[name])]
 

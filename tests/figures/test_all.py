@@ -8,6 +8,7 @@ import importlib
 import inspect
 import pkgutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib as mpl
 import matplotlib.style
@@ -49,6 +50,11 @@ def history(*validation):
                         for i, value in enumerate(validation, 1)], [2.0] * 7)
 
 
+def examined(*rows):
+    return {f"row {i}": [SimpleNamespace(check=f"check {j}", passed=mark == ".")
+                         for j, mark in enumerate(row)] for i, row in enumerate(rows)}
+
+
 def costs(*numbers):
     return {name: {"parameters": parameters, "multiply-adds": work}
             for name, (parameters, work) in zip("abc", numbers, strict=False)}
@@ -81,11 +87,12 @@ def cases():
     fourfifths = torch.arange(1000) % 5 < 4
     rows, sweep = experiment.load(), table.read("sweep")
     return {
-        "batch_norm.shared_statistics": [(noise, 1), (noise[:1, :1], 0)],
+        "batch_norm.three_rates": [({0.1: 0.8, 0.5: 0.7}, {0.1: 0.6, 0.5: low})
+                                   for low in (0.1, 0.4)],
+        "batch_norm.shared_statistics": [(noise, noise * 3 - 1.5, 1),
+                                         (noise[:1, :1], noise[:1, :1] - 0.5, 0)],
         "batch_norm.forgotten_eval": [(0.81, {1: 0.19, 2: 0.5, 128: 0.79}, 0.23, 100),
                                       (0.8, {7: 0.5}, 0.1, 50)],
-        "batch_norm.variance_growth": [([[1, 2, 4], [1, 3, 9], [1, 2, 123456]], [[1, 2, 3]] * 3),
-                                       ([[1, 123456]], [[1, 2]])],
         "convolution_sizes.coverage_maps": [({"valid": square, "full": square * 0 + 5}, 2),
                                             ({"alone": square}, 3)],
         "convolution_sizes.one_window": [([[0, 1], [2, -3]], [[1, 0.5], [-1, 2]]),
@@ -140,6 +147,7 @@ def cases():
         "train_fashion_mnist.per_class": [(torch.tensor(counts), ("a", "b", "c")) for counts in (
             [[95, 5, 0], [0, 99, 1], [50, 0, 50]], [[9, 1, 0], [2, 8, 0], [1, 0, 9]],
             [[8, 2, 0], [0, 0, 0], [1, 0, 9]])],
+        "two_networks_equal.survey": [(examined("..x", ".xx"),), (examined("x."), "comparison")],
         "with_and_without.resolution": [({"plain": 0.97, "residual": 0.955}, totals)
                                         for totals in ((200, 10_000), (200,))],
         "with_and_without.published": [(sweep,), ([row for row in sweep if row["seed"] < 2],)],
@@ -245,14 +253,16 @@ SQUARE, RAGGED = np.ones((2, 2)), {"a": np.ones((2, 2)), "b": np.ones((3, 3))}
 
 
 @pytest.mark.parametrize(("name", "arguments", "words"), [
-    ("batch_norm.shared_statistics", (torch.zeros(2, 3, 4, 4), 3), "between 0 and 2, got 3"),
-    ("batch_norm.shared_statistics", (torch.zeros(2, 3, 4, 4), -1), "got -1"),
-    ("batch_norm.shared_statistics", (torch.zeros(3, 4, 4), 0), r"got \(3, 4, 4\)"),
+    ("batch_norm.three_rates", ({}, {}), "for the same learning rates"),
+    ("batch_norm.three_rates", ({0.1: 0.5}, {0.2: 0.5}), "for the same learning rates"),
+    ("batch_norm.shared_statistics", (torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4), 3),
+     "between 0 and 2, got 3"),
+    ("batch_norm.shared_statistics", (torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4), -1),
+     "got -1"),
+    ("batch_norm.shared_statistics", (torch.zeros(3, 4, 4), torch.zeros(3, 4, 4), 0),
+     r"got \(3, 4, 4\)"),
     ("batch_norm.forgotten_eval", (0.8, {}, 0.2, 100), "accuracies between 0 and 1"),
     ("batch_norm.forgotten_eval", (80, {2: 0.5}, 0.2, 100), "accuracies between 0 and 1"),
-    ("batch_norm.variance_growth", ([], [[1, 2]]), "curves of one length"),
-    ("batch_norm.variance_growth", ([[1, 2]], [[1, 2, 3]]), "curves of one length"),
-    ("batch_norm.variance_growth", ([[1]], [[1]]), "of two values or more"),
     ("convolution_sizes.coverage_maps", ({}, 3), "need one shape"),
     ("convolution_sizes.coverage_maps", (RAGGED, 3), "need one shape"),
     ("convolution_sizes.coverage_maps", ({"a": np.ones(3)}, 3), "need one shape"),

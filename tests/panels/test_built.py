@@ -13,7 +13,7 @@ from resnet_lesson.panels import Prediction, built
 def four_exercises(my_folder, monkeypatch):
     monkeypatch.setattr(mine, "catalogue", lambda: {
         key: SimpleNamespace(part=part) for key, part in (
-            ("batch_norm.FOLD", ""), ("batch_norm.UPDATE", "BatchNorm2d"),
+            ("batch_norm.FOLD", ""), ("batch_norm.BATCH_NORM", "BatchNorm2d"),
             ("sizes.ONE", "Residual"), ("sizes.TWO", ""))})
 
 
