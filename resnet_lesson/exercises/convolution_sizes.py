@@ -316,7 +316,7 @@ RECEPTIVE_FIELD = Exercise(
     idea="Go from the input to the output. What does each layer add?",
     mistakes=(
         Mistake(slip(receptive_field, ("step = step * stride", "pass")),
-                "Behind a stride, neighbouring cells are further apart in the picture: each weight "
+                "After a stride, neighbouring cells are further apart in the picture: each weight "
                 "there adds more than one cell."),
         Mistake(slip(receptive_field, ("(kernel_size - 1)", "kernel_size")),
                 "Windows of neighbours overlap: a layer adds kernel_size − 1, not kernel_size."),

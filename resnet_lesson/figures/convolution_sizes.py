@@ -23,6 +23,7 @@ def coverage_maps(maps, kernel_size):
     most = max(array.max() for array in maps.values())
     for ax, (title, array) in zip(axes[0], maps.items(), strict=True):
         image(ax, array, vmin=0, vmax=most)
+        ax.spines[:].set_visible(True)
         ax.set_title(title)
         for (row, column), count in np.ndenumerate(array):
             ax.text(column, row, f"{count:.0f}", ha="center", va="center", fontsize=13,
@@ -51,6 +52,7 @@ def one_window(window, kernel):
     most = max(abs(array).max() for array in maps.values()) or 1
     for ax, sign, (title, array) in zip(axes, ("", "×", "="), maps.items(), strict=True):
         image(ax, array, cmap="PuOr_r", vmin=-2 * most, vmax=2 * most)   # pale behind numbers
+        ax.spines[:].set_visible(True)
         ax.set_title(title)
         ax.text(-0.16, 0.5, sign, transform=ax.transAxes, ha="center", va="center", fontsize=22)
         for (row, column), number in np.ndenumerate(array):
@@ -80,6 +82,7 @@ def receptive_fields(maps):
         size = "×".join(str(np.ptp(places) + 1 if places.size else 0)
                         for places in np.nonzero(array))
         image(ax, np.where(array > 0, array, np.nan), vmin=0, cmap="cividis")
+        ax.spines[:].set_visible(True)
         ax.set_facecolor("white")
         ax.set_title(f"{title}: {size}")
         middle = [length // 2 for length in array.shape]

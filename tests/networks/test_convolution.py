@@ -159,12 +159,19 @@ def test_whole_numbers_of_other_libraries_are_taken():
 
 
 def test_half_a_kernel_of_padding_divides_the_size_for_odd_kernels_alone():
-    """The recap of notebook 03 says ⌈n / s⌉ of odd kernels; of even ones it would not be true."""
-    for kernels, holds in (((1, 3, 5, 7), True), ((2, 4), False)):
-        layers = [(n, k, s) for n in range(1, 60) for k in kernels for s in (1, 2, 3, 4)
-                  if n + 2 * ((k - 1) // 2) >= k]
-        assert all(output_size(n, k, s, (k - 1) // 2) == -(-n // s)
+    """Notebook 03 says ⌈n / s⌉ of odd kernels at dilation 1; elsewhere it would not be true."""
+    for kernels, dilation, holds in (((1, 3, 5, 7), 1, True), ((2, 4), 1, False), ((3,), 2, False)):
+        layers = [(n, k, s) for n in range(9, 60) for k in kernels for s in (1, 2, 3, 4)]
+        assert all(output_size(n, k, s, (k - 1) // 2, dilation) == -(-n // s)
                    for n, k, s in layers) is holds
+
+
+def test_a_gradient_shows_the_whole_field_only_where_nothing_is_chosen():
+    """Max-pooling hands a gradient to the largest of each window alone; the mean to all."""
+    for pool, pixels in ((F.avg_pool2d, 36), (F.max_pool2d, 9)):
+        x = torch.rand(1, 1, 12, 12, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        F.conv2d(pool(x, 2), torch.ones(1, 1, 3, 3))[0, 0, 1, 1].backward()
+        assert x.grad.count_nonzero() == pixels
 
 
 def test_max_pooling_commutes_with_what_never_goes_down():
