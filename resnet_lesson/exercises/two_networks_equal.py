@@ -38,8 +38,14 @@ def _outputs(draw):
         yield {name: value * rounding for name, value in found.items()}, expected
 
 
+def _place(answer, case):
+    """Return the answer's stage; no stub gives nothing only where nothing differs."""
+    given = answer(*case)
+    return "nothing" if given is None and first_difference(*case) == "nowhere" else given
+
+
 FIRST_DIFFERENCE = Exercise(
-    solve=first_difference, cases=_outputs,
+    solve=first_difference, cases=_outputs, run=_place,
     form=lambda given, case: None if isinstance(given, str) else (
         f"Expected the name of a stage, got {type(given).__name__}."),
     where=lambda case, expected, given: (
@@ -54,7 +60,7 @@ FIRST_DIFFERENCE = Exercise(
         ("That is the first stage that agrees; return where torch.allclose says False.",
          ("if not torch.allclose", "if torch.allclose")),
         ("Where all agree, return the word \"nowhere\", after the loop.",
-         ('"nowhere"', "name")),
+         ('"nowhere"', "None")),
         ("Compare every number of a stage, not a summary such as its mean or its sum.",
          ("found[name], expected[name])", "found[name].sum(), expected[name].sum())")),
         ("A difference may have either sign: take its absolute value.",
@@ -161,7 +167,8 @@ SAME_NETWORK = Exercise(
     idea="Compare the logits of both networks on the same random pictures.",
     mistakes=(
         Mistake(slip(same_network, ("ours.load_state_dict(theirs.state_dict())", "pass")),
-                "Copy the weights first, and compare with a tolerance: torch.allclose."),
+                "Treat both alike: copy the weights, call eval() on both, allow for rounding with "
+                "torch.allclose."),
         Mistake(slip(same_network, (".eval()", ".train()")),
                 "In training mode both do that; call eval() on both networks first."),
         Mistake(slip(same_network, ("randomise(theirs)", "pass")),
