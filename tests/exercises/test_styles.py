@@ -1,6 +1,7 @@
 """Right answers in other correct styles than the solution's: four and more for every exercise."""
 
 import copy
+import functools
 import math
 
 import numpy as np
@@ -62,26 +63,65 @@ IDENTITY = [lambda n: [torch.cat([torch.eye(n), -torch.eye(n)], d) for d in (1, 
             identity_in_numpy, identity_by_slices]
 
 
+def stack_with_if(x, blocks, residual):
+    for layer in blocks:
+        answer = layer(x)
+        if residual:
+            answer = answer + x
+        x = answer
+    return x
+
+
+def stack_by_recursion(x, blocks, residual):
+    if len(blocks) == 0:
+        return x
+    return stack_by_recursion(blocks[0](x) + residual * x, blocks[1:], residual)
+
+
+STACK = [stack_with_if, stack_by_recursion,
+         lambda x, blocks, residual: functools.reduce(
+             lambda h, block: torch.add(block(h), h) if residual else block(h), blocks, x),
+         lambda x, blocks, residual: functools.reduce(
+             lambda h, block: block(h) + h * int(residual), blocks, x)]
+
+
+def start_by_randn_like(width, noise):
+    return [weight + torch.randn_like(weight) * noise for weight in identity_in_numpy(width)]
+
+
+def start_by_normal(width, noise):
+    return tuple(torch.normal(weight, noise) for weight in identity_by_slices(width))
+
+
+def start_in_numpy(width, noise):
+    return [torch.tensor(weight.numpy() + np.random.normal(0, noise, weight.shape))
+            for weight in identity_in_numpy(width)]
+
+
+START = [start_by_randn_like, start_by_normal, start_in_numpy,
+         lambda n, s: [w + s * torch.randn(w.shape) for w in IDENTITY[1](n)]]   # halves swapped
+
+
 def zero_in_place(block):
     with torch.no_grad():
-        block.bn2.weight.zero_()
-        block.bn2.bias.zero_()
+        block[-1].weight.zero_()
+        block[-1].bias.zero_()
     return block
 
 
 def zero_data(block):
-    for parameter in block.bn2.parameters():
+    for parameter in block[2].parameters():
         parameter.data.fill_(0)
 
 
 def zero_new_parameters(block):
-    block.bn2.weight = nn.Parameter(torch.zeros_like(block.bn2.weight))
-    block.bn2.bias = nn.Parameter(torch.zeros_like(block.bn2.bias))
+    block[2].weight = nn.Parameter(torch.zeros_like(block[2].weight))
+    block[2].bias = nn.Parameter(torch.zeros_like(block[2].bias))
 
 
 def zero_state(block):
     state = block.state_dict()
-    block.load_state_dict(state | {name: state[name] * 0 for name in ("bn2.weight", "bn2.bias")})
+    block.load_state_dict(state | {name: state[name] * 0 for name in ("2.weight", "2.bias")})
 
 
 SILENCE = [zero_in_place, zero_data, zero_new_parameters, zero_state]
@@ -643,7 +683,8 @@ TOWER = [tower_by_append,
                                       for i in range(2 * n)))]
 
 BY_MODULE = {
-    start_here: ("SHARE_RIGHT",), residual_idea: ("COEFFICIENTS", "IDENTITY", "SILENCE"),
+    start_here: ("SHARE_RIGHT",), residual_idea: ("COEFFICIENTS", "STACK", "IDENTITY",
+                                                      "START", "SILENCE"),
     gradient_sum: ("TWO_TERMS", "LENGTH_SHARES"),
     convolution_sizes: ("SIZE", "SIMPLE_CNN", "COUNTEREXAMPLE", "SAME"),
     batch_norm: ("UPDATE", "BATCHES", "FOLD"),
