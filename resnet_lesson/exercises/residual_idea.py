@@ -199,7 +199,7 @@ IDENTITY = Exercise(
            "W1 = torch.cat([I, -I], dim=1) with I = torch.eye(width); W2 joins the same two with "
            "dim=0."),
     remark="It is one pattern of many: with any invertible matrix A, the pair [A, −A] and "
-           "[A⁻¹; −A⁻¹] does the same.", minutes=6, difficulty=2)
+           "[A⁻¹; −A⁻¹] does the same.", minutes=5, difficulty=2)
 
 # ---------------------------------------------------------------- a start that passes x on
 

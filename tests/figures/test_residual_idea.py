@@ -29,7 +29,7 @@ def idea():
 def end(idea, start, residual, target, depth=16, lr=0.003, steps=250):
     stack = idea["Stack"](idea["draw"](idea[start], depth), residual)
     return residual_idea.final(
-        idea["train"](stack, idea["TARGETS"][target], lr, steps)).median().item()
+        idea["train"](stack, [idea["TARGETS"][target]], lr, steps)).median().item()
 
 
 @pytest.fixture(autouse=True)
@@ -53,5 +53,5 @@ def test_a_plain_stack_trains_from_its_own_pattern_and_he_weights_spoil_the_shor
 def test_a_dot_stands_for_a_seed_and_the_best_rate_is_that_of_the_lowest_median():
     figure = residual_idea.ends({"y = x": {"2 plain": [0.1, 0.2, 0.9], "2 residual": [0.02]}})
     np.testing.assert_allclose(figure.axes[0].lines[0].get_xdata(), [0.1, 0.2, 0.9])
-    losses, rate = residual_idea.best({0.1: torch.full((30, 2), 3.0), 0.2: torch.ones(30, 2)})
-    assert rate == 0.2 and losses.tolist() == [1, 1]
+    runs = {0.1: torch.full((30, 2, 3), 3.0), 0.2: torch.ones(30, 2, 3)}
+    assert residual_idea.best(runs, 1).tolist() == [1, 1, 1]
