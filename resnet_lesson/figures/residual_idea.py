@@ -99,7 +99,7 @@ def ends(groups, levels=None):
             ax.plot(np.median(values), row, "|", markersize=20, markeredgewidth=3, color="black")
         for name, level in (levels or {}).get(title, {}).items():
             ax.axvline(level, color="black", linestyle=":", linewidth=1.5)
-            ax.text(level, -0.55, name, fontsize=12, ha="right", va="bottom")
+            ax.text(level, -0.6, f" {name}", fontsize=12, va="bottom")
         ax.set(xscale="log", title=title, yticks=range(len(group)), yticklabels=list(group),
                ylim=(len(group) - 0.5, -1.3), xlabel="loss at the end")
         middle = {float(np.median(values)): name for name, values in group.items()}
