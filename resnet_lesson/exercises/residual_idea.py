@@ -199,7 +199,7 @@ IDENTITY = Exercise(
            "W1 = torch.cat([I, -I], dim=1) with I = torch.eye(width); W2 joins the same two with "
            "dim=0."),
     remark="It is one pattern of many: with any invertible matrix A, the pair [A, −A] and "
-           "[A⁻¹; −A⁻¹] does the same.", minutes=6, difficulty=2)
+           "[A⁻¹; −A⁻¹] does the same.", minutes=5, difficulty=2)
 
 # ---------------------------------------------------------------- a start that passes x on
 
@@ -311,7 +311,7 @@ def _zero(*names):
     return answer
 
 
-SILENCE = Exercise(
+SILENT = Exercise(
     solve=silence, cases=_small_blocks, run=_silenced, changes=True,
     where=lambda case, expected, given: {
         "built": "You changed how the block is built; change numbers in its last layer instead.",

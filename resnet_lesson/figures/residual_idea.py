@@ -67,16 +67,15 @@ def _leap(ax, start, end, height, color, replace):
     ax.text((start + end) / 2, height + side * 0.46, words, ha="center", va=va, color=color)
 
 
-def final(losses, steps=25):
-    """Return the mean loss of the last steps, one number per seed: (steps, seeds) → (seeds,)."""
-    return losses[-steps:].mean(0)
+def final(losses, target=0, steps=25):
+    """Return the mean loss of the last steps: (steps, targets, seeds) → one number per seed."""
+    return losses[-steps:, target].mean(0)
 
 
-def best(by_rate):
-    """Return the final losses at the rate with the lowest median, and that rate."""
-    ends = {rate: final(losses) for rate, losses in by_rate.items()}
-    rate = min(ends, key=lambda rate: float(np.median(ends[rate])))
-    return ends[rate], rate
+def best(by_rate, target=0):
+    """Return a target's final losses at the rate with the lowest median."""
+    found = [final(losses, target) for losses in by_rate.values()]
+    return min(found, key=lambda ends: float(np.median(ends)))
 
 
 @figures.style()
@@ -100,10 +99,11 @@ def ends(groups, levels=None):
             ax.plot(np.median(values), row, "|", markersize=20, markeredgewidth=3, color="black")
         for name, level in (levels or {}).get(title, {}).items():
             ax.axvline(level, color="black", linestyle=":", linewidth=1.5)
-            ax.text(level, -0.55, name, fontsize=12, ha="right", va="bottom")
+            ax.text(level, -0.6, f" {name}", fontsize=12, va="bottom")
         ax.set(xscale="log", title=title, yticks=range(len(group)), yticklabels=list(group),
                ylim=(len(group) - 0.5, -1.3), xlabel="loss at the end")
-        told = (f"{name} {np.median(values):.2g}" for name, values in group.items())
-        words.append(f"{title}: {', '.join(told)}")
-    figure.caption = "A dot per seed, a bar at the median. Medians: " + ". ".join(words) + "."
+        middle = {float(np.median(values)): name for name, values in group.items()}
+        low, high = min(middle), max(middle)
+        words.append(f"{title}: {low:.2g} ({middle[low]}) to {high:.2g} ({middle[high]})")
+    figure.caption = "A dot per seed, a bar at the median. Medians: " + "; ".join(words) + "."
     return figure

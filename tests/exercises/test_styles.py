@@ -1,6 +1,7 @@
 """Right answers in other correct styles than the solution's: four and more for every exercise."""
 
 import copy
+import functools
 import itertools
 import math
 
@@ -66,6 +67,70 @@ IDENTITY = [lambda n: [torch.cat([torch.eye(n), -torch.eye(n)], d) for d in (1, 
             lambda n: (torch.hstack([-torch.eye(n), torch.eye(n)]),         # halves swapped
                        torch.vstack([-torch.eye(n), torch.eye(n)])),
             identity_in_numpy, identity_by_slices]
+
+
+def stack_with_if(x, blocks, residual):
+    for layer in blocks:
+        answer = layer(x)
+        if residual:
+            answer = answer + x
+        x = answer
+    return x
+
+
+def stack_by_recursion(x, blocks, residual):
+    if len(blocks) == 0:
+        return x
+    return stack_by_recursion(blocks[0](x) + residual * x, blocks[1:], residual)
+
+
+STACK = [stack_with_if, stack_by_recursion,
+         lambda x, blocks, residual: functools.reduce(
+             lambda h, block: torch.add(block(h), h) if residual else block(h), blocks, x),
+         lambda x, blocks, residual: functools.reduce(
+             lambda h, block: block(h) + h * int(residual), blocks, x)]
+
+
+def start_by_randn_like(width, noise):
+    return [weight + torch.randn_like(weight) * noise for weight in identity_in_numpy(width)]
+
+
+def start_by_normal(width, noise):
+    return tuple(torch.normal(weight, noise) for weight in identity_by_slices(width))
+
+
+def start_in_numpy(width, noise):
+    return [torch.tensor(weight.numpy() + np.random.normal(0, noise, weight.shape))
+            for weight in identity_in_numpy(width)]
+
+
+START = [start_by_randn_like, start_by_normal, start_in_numpy,
+         lambda n, s: [w + s * torch.randn(w.shape) for w in IDENTITY[1](n)]]   # halves swapped
+
+
+def silent_in_place(block):
+    with torch.no_grad():
+        block[-1].weight.zero_()
+        block[-1].bias.zero_()
+    return block
+
+
+def silent_data(block):
+    for parameter in block[2].parameters():
+        parameter.data.fill_(0)
+
+
+def silent_new_parameters(block):
+    block[2].weight = nn.Parameter(torch.zeros_like(block[2].weight))
+    block[2].bias = nn.Parameter(torch.zeros_like(block[2].bias))
+
+
+def silent_state(block):
+    state = block.state_dict()
+    block.load_state_dict(state | {name: state[name] * 0 for name in ("2.weight", "2.bias")})
+
+
+SILENT = [silent_in_place, silent_data, silent_new_parameters, silent_state]
 
 
 def terms_by_backward(g, x, v):
@@ -888,7 +953,7 @@ MISSED = [lambda t, c: [m for m, s in t.items() if not s & set(c)],
 
 BY_MODULE = {
     start_here: ("SHARE_RIGHT",),
-    residual_idea: ("COEFFICIENTS", "IDENTITY", "SILENCE"),
+    residual_idea: ("COEFFICIENTS", "STACK", "IDENTITY", "START", "SILENT"),
     gradient_sum: ("SLOPE", "PATH_SHARES", "TWO_TERMS", "BLOCK_GRADIENTS"),
     convolution_sizes: ("CONVOLVE", "SIZE", "SAME", "RECEPTIVE_FIELD", "SIMPLE_CNN"),
     batch_norm: ("BATCH_NORM", "FOLD"),
