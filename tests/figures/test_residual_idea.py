@@ -20,7 +20,7 @@ def idea():
     told = {"torch": torch, "nn": nn, "through": run_stack, "passing": START.solve}
     for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"]).replace("through = ", "_ = ").replace("passing = ", "_ = ")
-        if source.startswith(("class ", "COPIES", "TARGETS", "_ = passing", "def yours")):
+        if source.startswith(("class ", "COPIES", "TARGETS", "def ", "_ = passing")):
             lines = [line for line in source.splitlines() if not line.startswith("_ = ")]
             exec("\n".join(lines), told)
     return told
