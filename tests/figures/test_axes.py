@@ -30,15 +30,6 @@ def test_bounds_hold_all_values_and_ignore_zeros():
     assert axes.bounds([1]) == (-3, 3)
 
 
-@pytest.mark.parametrize("shape", [(20,), (20, 3)])
-def test_a_running_mean_is_over_the_last_steps_there_are(shape):
-    values = np.random.default_rng(3).random(shape)
-    means = axes.running_mean(values, window=4)
-    expected = [values[max(0, i - 3):i + 1].mean(0) for i in range(20)]
-    np.testing.assert_allclose(means, expected)
-    assert axes.running_mean([], window=4).shape == (0,)
-
-
 @pytest.mark.parametrize("upright", [True, False])
 def test_bars_go_from_end_to_end_and_dots_stand_in_the_middle(upright):
     _, ax = figures.new_figure()
