@@ -51,21 +51,6 @@ def above(values, zero):
     return np.where(values == 0, zero, values)
 
 
-def running_mean(values, window):
-    """Return the mean of the values up to each one, at most ``window`` of them; along axis 0.
-
-    Args:
-        values: shape (steps, …); the result has the same.
-        window: a whole number above 0.
-    """
-    values = np.asarray(values, dtype=float)
-    total = np.cumsum(np.concatenate([np.zeros_like(values[:1]), values]), axis=0)
-    stop = np.arange(1, len(values) + 1)
-    start = np.maximum(stop - window, 0)
-    count = (stop - start).reshape(-1, *[1] * (values.ndim - 1))
-    return (total[stop] - total[start]) / count
-
-
 def band(ax, x, low, middle, high, *, color, alpha=0.25, **line):
     """Draw a line over a band from ``low`` to ``high``; ``line`` are options of ``plot``."""
     ax.fill_between(x, low, high, color=color, alpha=alpha, linewidth=0)

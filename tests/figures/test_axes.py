@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 
 from resnet_lesson import figures
@@ -28,15 +27,6 @@ def test_above_moves_zeros_alone():
 def test_bounds_hold_all_values_and_ignore_zeros():
     assert axes.bounds([0, 3e-7, 20, math.inf]) == (-7, 3)
     assert axes.bounds([1]) == (-3, 3)
-
-
-@pytest.mark.parametrize("shape", [(20,), (20, 3)])
-def test_a_running_mean_is_over_the_last_steps_there_are(shape):
-    values = np.random.default_rng(3).random(shape)
-    means = axes.running_mean(values, window=4)
-    expected = [values[max(0, i - 3):i + 1].mean(0) for i in range(20)]
-    np.testing.assert_allclose(means, expected)
-    assert axes.running_mean([], window=4).shape == (0,)
 
 
 @pytest.mark.parametrize("upright", [True, False])
