@@ -40,8 +40,17 @@ def _a_picture(given, case):
     return None
 
 
+def _where_it_differs(case, expected, given):
+    given = torch.as_tensor(given)
+    apart = ~torch.isclose(given.double(), expected.double(), rtol=1e-4, atol=1e-5)
+    row, column = apart.nonzero()[0].tolist()
+    return (f"For a picture of shape {tuple(case[0].shape)} and a {len(case[1])}×{len(case[1])} "
+            f"kernel, at [{row}, {column}]: expected {shown(expected[row, column])}, got "
+            f"{shown(given[row, column])}.")
+
+
 CONVOLVE = Exercise(
-    solve=convolve, cases=_pictures, oracle=_torch_makes, form=_a_picture,
+    solve=convolve, cases=_pictures, oracle=_torch_makes, form=_a_picture, where=_where_it_differs,
     idea="Take one window, multiply it with the kernel number by number, add up.",
     mistakes=(
         Mistake(slip(convolve, ("window * kernel", "window * kernel.flip(0, 1)")),
@@ -54,6 +63,8 @@ CONVOLVE = Exercise(
                 "Multiply number by number, with *; @ is the matrix product."),
         Mistake(slip(convolve, ("picture[row:row + k, column:column + k]", "picture[:k, :k]")),
                 "Every place of the output has its own window: it begins at [row, column]."),
+        Mistake(slip(convolve, ("column:column + k]", "row:row + k]")),
+                "The window's columns begin at column, not at row."),
     ),
     hints=("How many places are there? A k×k kernel fits H − k + 1 times from top to bottom.",
            "The window at [row, column] is picture[row:row + k, column:column + k].",

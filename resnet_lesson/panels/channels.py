@@ -86,7 +86,7 @@ class ChannelsPanel(DrawingPanel):
     def make_controls(self):
         return {"output_channel": widgets.Dropdown(
                     options=[(f"{k}: {name}", k) for k, name in enumerate(KERNELS)],
-                    description="channel k",
+                    description="channel j",
                     layout=widgets.Layout(width=f"calc(18.5 * {_LETTER})")),
                 "channels": widgets.IntSlider(3, 1, 3, description="channels summed",
                                               layout=widgets.Layout(width=f"calc(15 * {_LETTER})"))}
