@@ -227,9 +227,9 @@ def _noisy(answer, case):
     left = W1 - torch.cat([one, -one], dim=1), W2 - torch.cat([one, -one], dim=0)
     spread, zeros = ([f(part).item() for part in left] for f in (
         torch.std, lambda part: (part == 0).float().mean()))
-    middle = max(part.mean().abs().item() for part in left)
+    lopsided = any(part.mean().abs() > part.std() / 2 for part in left)
     fits = {"still": max(spread) == 0, "one": min(spread) == 0, "where": max(zeros) > 0.1,
-            "alone": W1.diagonal().mean().abs() < 0.5, "lopsided": middle > noise / 4,
+            "alone": W1.diagonal().mean().abs() < 0.5, "lopsided": lopsided,
             "size": not all(0.8 < value / noise < 1.25 for value in spread), "right": True}
     return next(kind for kind, fit in fits.items() if fit)
 
@@ -265,6 +265,7 @@ START = Exercise(
         Mistake(_start(draw=torch.rand), "Your noise is never below 0; torch.randn has both "
                 "signs, torch.rand has not."),
         Mistake(_start(power=2), "The noise has another size: its spread is to be `noise`."),
+        Mistake(_start(first=15.0), "The noise has another size: its spread is to be `noise`."),
     ),
     hints=("The pattern is what your identity_weights returns.",
            "torch.randn(W1.shape) draws one number for every weight, with a spread of 1.",

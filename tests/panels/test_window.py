@@ -112,6 +112,14 @@ def test_the_formula_holds_the_numbers(layer, numbers):
     assert panel.result.numbers == numbers and numbers in panel.source
 
 
+def test_without_the_formula_nothing_gives_it_away():
+    for layer in ({"kernel_size": 3, "stride": 2}, {"input_size": 2, "kernel_size": 5}):
+        shown, hidden = WindowPanel(**layer), WindowPanel(formula=False, **layer)
+        assert "span = dilation·(kernel − 1) + 1" in shown.source
+        assert "dilation·" not in hidden.source and "2·0" not in hidden.source
+        assert hidden.caption == shown.caption
+
+
 def test_player_and_slider_go_together():
     panel = WindowPanel(stride=2, step=4)
     assert panel.play.value == 4 and panel.caption.startswith("Window 5 of 9")
