@@ -89,22 +89,23 @@ def made_up(errors, **changes):
 
 
 @pytest.mark.parametrize(("errors", "order"), [
-    ({0.01: (0.2, 0.1), 0.03: (0.1, 0.3), 0.1: (0.3, 0.2)}, [0.03, 0.01, 0.1]),
-    ({0.01: (0.0, 0.3), 0.03: (0.0, 0.1), 0.1: (0.0, 0.2)}, [0.03, 0.1, 0.01]),
-    ({0.01: (0.3, 0.3), 0.03: (0.2, 0.1), 0.1: (0.1 + 0.1, 0.1)}, [0.03, 0.1, 0.01]),
+    ({0.01: (0.2, 0.1), 0.03: (0.1, 0.3), 0.1: (0.3, 0.2), 0.003: (0.4, 0)}, [0.03, 0.01, 0.1]),
+    ({0.01: (0.0, 0.3), 0.03: (0.0, 0.1), 0.1: (0.0, 0.2), 0.003: (0.2, 0)}, [0.03, 0.1, 0.01]),
+    ({0.01: (0.3, 0.3), 0.03: (0.2, 0.1), 0.1: (0.1 + 0.1, 0.1), 0.003: (0.4, 0)},
+     [0.03, 0.1, 0.01]),
 ])
 def test_rates_are_ordered_by_training_then_validation_error_then_the_lower(errors, order):
     rows = made_up(errors) + made_up({lr: (0, 0) for lr in errors}, test_error="")
     rows += made_up({0.1: (0, 0)}, part="end")
-    assert long.best_rates("plain", 20, rows) == order
+    assert long.best_rates("plain", 20, rows) == [*order, 0.003]
     assert {run.lr for run in long.runs("end", rows)} == {order[0]}
     assert {run.lr for run in long.runs("full", rows)} == set(order[:2])
 
 
 def test_the_parts_are_as_large_as_planned_and_seed_by_seed():
-    rows = made_up({0.01: (0.2, 0.1), 0.03: (0.1, 0.3), 0.1: (0.3, 0.2)})
+    rows = made_up({0.01: (0.2, 0.1), 0.03: (0.1, 0.3), 0.1: (0.3, 0.2), 0.003: (0.4, 0)})
     counts = {part: len(set(long.runs(part, rows))) for part in long.PARTS}
-    assert counts == {"grid": 60, "end": 20, "full": 24, "option-A": 30, "zero-start": 120}
+    assert counts == {"grid": 80, "end": 20, "full": 24, "option-A": 40, "zero-start": 120}
     seeds = [run.seed for run in long.runs("grid")]
     assert seeds == sorted(seeds)
     some = long.runs("full", rows, [2, 0])
