@@ -46,7 +46,7 @@ def measure(arm, splits):
 
 @lru_cache(maxsize=1)
 def load():
-    """Return what is recorded: ``{arm: {statistics: {frozenset of names: right}}}``, and of how many.
+    """Return what is recorded, ``{arm: {statistics: {frozenset of names: right}}}``, of how many.
 
     "Right" is how many pictures are classified correctly without the blocks of these names.
     """
