@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from resnet_lesson.exercises.base import Exercise, Mistake, is_number, same, shown, unsolved
 from resnet_lesson.exercises.source import slip
+from resnet_lesson.figures.looking_inside import calibration
 from resnet_lesson.inside.gradients import settle_batch_norm
 from resnet_lesson.networks import resnet
 
@@ -43,14 +44,14 @@ def _networks(draw):
 
 
 @torch.no_grad()
-def along_the_way(model, name, x, *, relu=True):
+def along_the_way(model, name, x):
     """Return the logits with one branch left out, computed block by block, without surgery."""
     x = model.relu(model.bn1(model.conv1(x)))
     for other, block in model.blocks():
         if other != name:
             x = block(x)
         elif block.downsample is not None:
-            x = block.relu(block.downsample(x)) if relu else block.downsample(x)
+            x = block.relu(block.downsample(x))
     return model.fc(model.avgpool(x).flatten(1))
 
 
@@ -125,7 +126,7 @@ WITHOUT_BLOCK = Exercise(
            "What is left of a block with an identity shortcut is nn.Identity(). A block with a "
            "downsample leaves nn.Sequential(block.downsample, nn.ReLU())."),
     remark="After an identity block no ReLU is needed: its input comes out of one and is never "
-           "negative.", minutes=8, difficulty=3)
+           "negative.", minutes=7, difficulty=3)
 
 # ---------------------------------------------------------------- statistics, measured again
 
@@ -182,7 +183,7 @@ MEASURE_AGAIN = Exercise(
            "its momentum (notebook 04). With momentum = 1 nothing of the old ones is left.",
            "Then one pass over X in training mode, without gradients, and back with .eval()."),
     remark="No weight has changed, not even scale and shift: only what the norms subtract and "
-           "divide by.", minutes=5, difficulty=2)
+           "divide by.", minutes=4, difficulty=2)
 
 # ---------------------------------------------------------------- calibration
 
@@ -201,14 +202,9 @@ def expected_calibration_error(confidence, right, bins=10):
 
 def gaps(confidence, right, bins):
     """Return, for each bin that is not empty, (share of the pictures, accuracy − confidence)."""
-    edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64)
-    found = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
-        here = (confidence > low) & (confidence <= high)
-        if here.any():
-            gap = right[here].double().mean() - confidence[here].double().mean()
-            found.append((here.double().mean().item(), gap.item()))
-    return found
+    sums = calibration(confidence, right, bins)
+    return [(count / len(right), (hits - sure) / count)
+            for count, sure, hits in zip(*sums, strict=True) if count]
 
 
 def _answers(draw):
@@ -277,7 +273,7 @@ CALIBRATION = Exercise(
            "is its accuracy, confidence[here].mean() its confidence. Skip empty bins.",
            "Add here.float().mean() * gap.abs() over the bins."),
     remark="The number depends on the bins: more bins, fewer pictures in each, and chance alone "
-           "opens gaps. Say how many you used.", minutes=7, difficulty=3)
+           "opens gaps. Say how many you used.", minutes=6, difficulty=3)
 
 # ---------------------------------------------------------------- temperature
 
@@ -286,13 +282,6 @@ def temperature(logits, labels, candidates):
     """Return the candidate by which to divide the logits: that with the lowest cross-entropy."""
     losses = [F.cross_entropy(logits / T, labels) for T in candidates]
     return candidates[losses.index(min(losses))]
-
-
-def by_hand(logits, labels, candidates):
-    """Return the same from the mean logarithm of the probability that each label gets."""
-    wide, here = logits.double(), torch.arange(len(labels))
-    said = [(wide / T).softmax(1)[here, labels].log().mean().item() for T in candidates]
-    return candidates[said.index(max(said))]
 
 
 def _too_sure(draw):
@@ -306,8 +295,7 @@ def _too_sure(draw):
 
 
 TEMPERATURE = Exercise(
-    solve=temperature, cases=_too_sure, run=_one_number, oracle=by_hand,
-    form=CALIBRATION.form,
+    solve=temperature, cases=_too_sure, run=_one_number, form=CALIBRATION.form,
     where=lambda case, expected, given: (
         f"For {len(case[0])} pictures the best of {len(case[2])} candidates is {expected:.4g}, "
         f"got {shown(given)}."),

@@ -7,10 +7,10 @@ import numpy as np
 from resnet_lesson import figures
 from resnet_lesson.figures import COLORS, MARKERS, new_figure
 from resnet_lesson.figures.axes import band, dots_and_bars, image
-from resnet_lesson.findings.intervals import t_interval, wilson
-from resnet_lesson.words import signed
+from resnet_lesson.findings.intervals import wilson
 
 EVEN = 0.25  # a kernel whose sum is below this share of its weights' sizes says little of a surface
+RARE = 0.05  # what perfect calibration shows this seldom is held against a network
 
 
 @figures.style()
@@ -27,9 +27,9 @@ def filters(weights, columns=12):
     figure.colorbar(drawn, ax=axes, label="weight")
     balanced = abs(kernels.sum((1, 2))) < EVEN * abs(kernels).sum((1, 2))
     figure.caption = (
-        f"The {len(kernels)} kernels of the first convolution, one scale for all. In "
-        f"{balanced.sum()} of them the weights nearly cancel (their sum is less than a quarter of "
-        "the sum of their sizes): these answer to differences, and hardly to an even surface.")
+        f"The {len(kernels)} kernels of the first convolution. In {balanced.sum()} of them the "
+        f"weights nearly cancel (their sum is less than {EVEN} of the sum of their sizes): these "
+        "answer to differences, and hardly to an even surface.")
     return figure
 
 
@@ -60,9 +60,8 @@ def feature_maps(picture, maps, columns=8):
         zeros = (values == 0).float().mean()
         sentences.append(f"{name}: {channels} maps of {height}×{width}, {zeros:.0%} zeros")
     figure.colorbar(drawn, ax=axes, extend="max", label="value")
-    figure.caption = (f"{'; '.join(sentences)}. Shown are the first {columns} of each, on one "
-                      f"scale; one in a hundred of the values shown lies above its end, "
-                      f"{top:.1f}.")
+    figure.caption = (f"{'; '.join(sentences)}. The first {columns} of each; one in a hundred of "
+                      f"the values shown lies above the end of the scale, {top:.1f}.")
     return figure
 
 
@@ -83,17 +82,21 @@ def shares(values):
     return figure
 
 
-LOOKS = {"as stored": {"marker": "D", "linestyle": ":", "markerfacecolor": "white"},
-         "measured again": {"marker": "o", "linestyle": "-"}}
-
-
 def _look(arm, name):
     """Return how running statistics of a kind are drawn: as stored, grey and hollow."""
-    return LOOKS[name] | {"color": figures.GREY if name == "as stored" else COLORS[arm]}
+    if name == "as stored":
+        return {"color": figures.GREY, "marker": "D", "linestyle": ":", "markerfacecolor": "white"}
+    return {"color": COLORS[arm], "marker": "o", "linestyle": "-"}
 
 
-def _guessing(ax, classes=10):
-    ax.axhline(1 / classes, color=figures.GREY, linestyle="--", linewidth=1.5, label="guessing")
+def _two_networks(arms, **labels):
+    """Return a figure with one plot of accuracies for each network, and the plots by arm."""
+    figure, axes = new_figure(1, len(arms), size=(11, 4.8), sharey=True, squeeze=False)
+    for ax, arm in zip(axes.flat, arms, strict=True):
+        ax.axhline(0.1, color=figures.GREY, linestyle="--", linewidth=1.5, label="guessing")
+        ax.set(title=arm, ylim=(0, 1.02), **labels)
+    axes[0, 0].set(ylabel="test accuracy")
+    return figure, dict(zip(arms, axes.flat, strict=True))
 
 
 @figures.style()
@@ -105,35 +108,29 @@ def one_less(rights, total):
             ``{"intact": …, name of the block that is off: …}``.
         total: number of pictures.
     """
-    figure, axes = new_figure(1, len(rights), size=(11, 4.8), sharey=True, squeeze=False)
-    longest = max((found for by_name in rights.values() for found in by_name.values()), key=len)
+    figure, axes = _two_networks(rights, xlabel="block that is switched off")
+    labels = list(max((found for by_name in rights.values() for found in by_name.values()),
+                      key=len))
     sentences = []
-    for ax, (arm, by_name) in zip(axes.flat, rights.items(), strict=True):
+    for arm, by_name in rights.items():
         for shift, (name, found) in zip((-0.15, 0.15), by_name.items(), strict=False):
-            places = [list(longest).index(label) + shift for label in found]
-            look = _look(arm, name) | {"linestyle": "none"}
-            dots_and_bars(ax, places, [wilson(right, total) for right in found.values()],
-                          **look, label=name)
-            sentences.append(_worst_and_best(arm, name, found, total))
-        for label in set(longest) - set(found):
-            ax.text(list(longest).index(label), 0.5, "not possible", fontsize=12, rotation=90,
-                    ha="center", va="center", color=figures.GREY)
-        _guessing(ax)
-        ax.set_xticks(range(len(longest)), [label.removeprefix("layer") for label in longest],
-                      rotation=45)
-        ax.set(title=arm, ylim=(0, 1.02), xlabel="block that is switched off")
-        ax.grid(axis="x", visible=False)
-    axes[0, 0].set(ylabel="test accuracy")
-    axes[0, -1].legend(loc="upper right", bbox_to_anchor=(1, 0.9))
-    figure.caption = " ".join(sentences) + f" Bars are 95 % intervals from {total:,} pictures."
+            dots_and_bars(axes[arm], [labels.index(label) + shift for label in found],
+                          [wilson(right, total) for right in found.values()], label=name,
+                          **_look(arm, name) | {"linestyle": "none"})
+            cut = {label: right / total for label, right in found.items() if label != "intact"}
+            worst, best = (pick(cut, key=cut.get) for pick in (min, max))
+            sentences.append(
+                f"{arm}, {name}: intact {found['intact'] / total:.3f}, without one block "
+                f"{cut[worst]:.3f} ({worst}) to {cut[best]:.3f} ({best})")
+        for label in set(labels) - set(found):
+            axes[arm].text(labels.index(label), 0.5, "not possible", fontsize=12, rotation=90,
+                           ha="center", va="center", color=figures.GREY)
+        axes[arm].set_xticks(range(len(labels)), [label.removeprefix("layer") for label in labels],
+                             rotation=45)
+        axes[arm].grid(axis="x", visible=False)
+    axes[arm].legend(loc="upper right", bbox_to_anchor=(1, 0.9))
+    figure.caption = f"{'; '.join(sentences)}. Bars: 95 % intervals from {total:,} pictures."
     return figure
-
-
-def _worst_and_best(arm, name, found, total):
-    cut = {label: right / total for label, right in found.items() if label != "intact"}
-    worst, best = (pick(cut, key=cut.get) for pick in (min, max))
-    return (f"{arm.capitalize()}, {name}: {found['intact'] / total:.3f} intact; without one block "
-            f"from {cut[worst]:.3f} ({worst}) to {cut[best]:.3f} ({best}).")
 
 
 def regained(before, after):
@@ -146,12 +143,10 @@ def regained(before, after):
     return 1 - costs[1] / costs[0]
 
 
-def medians(rights, total):
-    """Return the median accuracy by number of missing blocks, over all choices of that many."""
-    by_number = {}
-    for off, right in rights.items():
-        by_number.setdefault(len(off), []).append(right / total)
-    return {number: statistics.median(by_number[number]) for number in sorted(by_number)}
+def by_number(rights, total, pick=statistics.median):
+    """Return the median accuracy, or another, of all choices of blocks, by how many are missing."""
+    return {number: pick(right / total for off, right in rights.items() if len(off) == number)
+            for number in sorted(set(map(len, rights)))}
 
 
 @figures.style()
@@ -162,25 +157,20 @@ def several(recorded, total):
         recorded: by arm and by the kind of running statistics, ``{set of blocks: right}``.
         total: number of pictures.
     """
-    figure, axes = new_figure(1, len(recorded), size=(11, 4.8), sharey=True, squeeze=False)
+    figure, axes = _two_networks(recorded, xlabel="blocks missing")
     words = []
-    for ax, (arm, by_name) in zip(axes.flat, recorded.items(), strict=True):
-        for name, rights in by_name.items():
-            found = medians(rights, total)
-            ends = [[end(right / total for off, right in rights.items() if len(off) == number)
-                     for number in found] for end in (min, max)]
-            band(ax, list(found), ends[0], list(found.values()), ends[1], alpha=0.18, label=name,
-                 **_look(arm, name))
-            some = [number for number in (0, 1, 2, 3, 5) if number in found]
-            words.append(f"{arm}, {name}: " + ", ".join(
-                f"{found[number]:.2f} without {number or 'none'}" for number in some))
-        _guessing(ax)
-        ax.set(title=f"{arm}: {max(found)} blocks can go", ylim=(0, 1.02), xlabel="blocks missing",
-               xticks=list(found))
-        ax.legend(loc="upper right")
-    axes[0, 0].set(ylabel="test accuracy")
-    figure.caption = (f"Median accuracy over all choices of that many blocks. {'; '.join(words)}. "
-                      f"Bands reach from the worst choice to the best; {total:,} pictures each.")
+    for arm, kinds in recorded.items():
+        for name, rights in kinds.items():
+            low, middle, high = (by_number(rights, total, pick)
+                                 for pick in (min, statistics.median, max))
+            band(axes[arm], list(middle), low.values(), middle.values(), high.values(), alpha=0.18,
+                 label=name, **_look(arm, name))
+            some = [f"{middle[number]:.2f}" for number in (1, 2, 3, 5) if number in middle]
+            words.append(f"{arm}, {name}: {', '.join(some)}")
+        axes[arm].set(xticks=list(middle), title=f"{arm}: {len(middle) - 1} blocks can go")
+        axes[arm].legend(loc="upper right")
+    figure.caption = ("Median accuracy over all choices of 1, 2, 3, 5 blocks that are missing: "
+                      f"{'; '.join(words)}. Bands reach from the worst choice to the best.")
     return figure
 
 
@@ -190,26 +180,26 @@ def covered(cases, classes, patch):
 
     Args:
         cases: (picture (1, H, W), true class, answer, its confidence, map of the confidence by
-            where the patch lies), each map (places, places).
+            where the middle of the patch lies).
         classes: their names.
         patch: side of the patch in pixels.
     """
-    figure, axes = new_figure(2, len(cases), size=(11, 4.9), squeeze=False)
+    figure, axes = new_figure(2, len(cases), size=(11, 4.2), squeeze=False)
     words = []
     for (above, below), (picture, truth, answer, sure, found) in zip(axes.T, cases, strict=True):
-        side = picture.shape[-1] - patch / 2 - 0.5   # centres of the patches, first and last
         image(above, picture[0].numpy(), cmap="gray_r")
         above.set_title(f"said {classes[answer]}\nis {classes[truth]}", fontsize=12)
-        drawn = image(below, np.asarray(found), vmin=0, vmax=1,
-                      extent=(patch / 2 - 0.5, side, side, patch / 2 - 0.5))
-        below.contour(picture[0].numpy(), levels=[0.15], colors="white", linewidths=1)
-        below.set(xlim=(-0.5, picture.shape[-1] - 0.5), ylim=(picture.shape[-1] - 0.5, -0.5))
-        words.append(f"{classes[answer]} ({classes[truth]}) {sure:.2f}, covered "
-                     f"{float(found.min()):.2f} to {float(found.max()):.2f}")
-    figure.colorbar(drawn, ax=axes[1], label="confidence in\nthat answer")
-    figure.caption = (f"Said (true), and how sure: {'; '.join(words)}. Below: the confidence in "
-                      f"the same answer with a grey patch of {patch}×{patch} pixels around that "
-                      "place; the white line is the picture's outline.")
+        height, width = picture.shape[1:]
+        drawn = image(below, found.numpy(), vmin=0, vmax=1,
+                      extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+        below.contour(picture[0].numpy(), levels=[0.15], colors="black", linewidths=1)
+        for ax in (above, below):
+            ax.axis("off")
+        words.append(f"{classes[answer]} {sure:.2f}, covered at least {found.min():.2f}")
+    figure.colorbar(drawn, ax=axes[1], label="confidence")
+    figure.caption = (f"Its sureness of what it said: {'; '.join(words)}. Below: its confidence "
+                      f"in that answer with {patch}×{patch} grey pixels around each place; the "
+                      "black line is the outline.")
     return figure
 
 
@@ -247,25 +237,17 @@ def reliability(answers, bins=10):
         dots_and_bars(above, sure[used] / counts[used],
                       [wilson(*both) for both in zip(hits[used], counts[used], strict=True)],
                       color=color, marker=MARKERS.get(arm, "^"), label="measured")
-        above.set(xlim=(0, 1), ylim=(0, 1.02), title=arm)
+        above.set(xlim=(0, 1.02), ylim=(0, 1.02), title=arm)
         below.bar((np.arange(bins) + 0.5) / bins, counts, width=0.9 / bins, color=color)
         below.set(xlabel="confidence")
-        error = abs(sure - hits).sum() / len(confidence)
-        sentences.append(f"{arm}: {_sureness(confidence.double(), right.double())}; "
-                         f"expected calibration error {error:.3f}")
+        sentences.append(f"{arm}: mean confidence {confidence.mean():.3f}, accuracy "
+                         f"{right.float().mean():.3f}, calibration error "
+                         f"{abs(sure - hits).sum() / len(confidence):.3f}")
     axes[0, 0].set(ylabel="accuracy")
     axes[1, 0].set(ylabel="pictures")
     axes[0, 0].legend(loc="upper left")
     figure.caption = "; ".join(sentences) + f". {bins} bins; bars are 95 % intervals."
     return figure
-
-
-def _sureness(confidence, right):
-    gap = t_interval((confidence - right).tolist())
-    side = {"above": "surer than right", "below": "less sure than right"}.get(
-        gap.verdict, "not decided by so few pictures")
-    return (f"mean confidence {confidence.mean():.3f}, accuracy {right.mean():.3f}, gap "
-            f"{signed(gap.middle)} ({signed(gap.low)} to {signed(gap.high)}), {side}")
 
 
 @figures.style()
@@ -279,15 +261,15 @@ def beside_perfect(measured, perfect):
     figure, axes = new_figure(1, len(measured), size=(11, 3.4), squeeze=False)
     words = []
     for ax, (arm, error) in zip(axes.flat, measured.items(), strict=True):
-        drawn, color = np.asarray(perfect[arm]), COLORS.get(arm, figures.PINK)
+        drawn = np.asarray(perfect[arm])
         ax.hist(drawn, bins=20, color=figures.GREY, alpha=0.5, label="perfect")
-        ax.axvline(error, color=color, label="measured")
+        ax.axvline(error, color=COLORS.get(arm, figures.PINK), label="measured")
         ax.set(title=arm, xlim=(0, None), xlabel="calibration error")
         more = (drawn >= error).mean()
-        verdict = "not told from perfect" if more >= 0.05 else "more than perfection shows"
-        words.append(f"{arm}: measured {error:.3f}; perfect {drawn.mean():.3f} on average, and as "
-                     f"much or more in {more:.0%} of {len(drawn):,} draws: {verdict}")
+        verdict = "cannot be told from" if more >= RARE else "is more than"
+        words.append(f"{arm}: {error:.3f}; perfect {drawn.mean():.3f} on average, as much or more "
+                     f"in {more:.0%} of the draws, so it {verdict} perfect calibration")
     axes[0, 0].set(ylabel="draws")
-    axes[0, 0].legend()
-    figure.caption = "; ".join(words) + ". The line between the two verdicts is 5 %."
+    ax.legend(loc="upper center")
+    figure.caption = "; ".join(words) + f". The limit is {RARE:.0%}."
     return figure
