@@ -1,12 +1,15 @@
-"""Exercises of notebook 09: a network without a block, and how calibrated its answers are."""
+"""Exercises of notebook 09: a network without a block, its norms, and how sure it is."""
 
 import copy
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from resnet_lesson.exercises.base import Exercise, Mistake, is_number, same, shown, unsolved
 from resnet_lesson.exercises.source import slip
+from resnet_lesson.figures.looking_inside import calibration
+from resnet_lesson.inside.gradients import settle_batch_norm
 from resnet_lesson.networks import resnet
 
 # ---------------------------------------------------------------- a network without a block
@@ -35,41 +38,42 @@ def _networks(draw):
                                       (module.running_mean, -0.5, 0.5),
                                       (module.running_var, 0.5, 1.5)):
                 nn.init.uniform_(values, low, high)
+            module.num_batches_tracked += 50
     x = torch.rand(5, 1, 16, 16)
     return [(model.eval(), name, x) for name in BLOCKS]
 
 
 @torch.no_grad()
-def along_the_way(model, name, x, *, relu=True):
+def along_the_way(model, name, x):
     """Return the logits with one branch left out, computed block by block, without surgery."""
     x = model.relu(model.bn1(model.conv1(x)))
     for other, block in model.blocks():
         if other != name:
             x = block(x)
         elif block.downsample is not None:
-            x = block.relu(block.downsample(x)) if relu else block.downsample(x)
+            x = block.relu(block.downsample(x))
     return model.fc(model.avgpool(x).flatten(1))
 
 
 @torch.no_grad()
 def _logits(answer, case):
     """Return the logits of the answer's network, or what keeps it from having some, in words."""
-    model, name, x = case
-    found = answer(model, name)
+    model, given, x = case
+    found = answer(model, given)
     if unsolved(found):
         return found
     if not isinstance(found, nn.Module):
-        return (f"Expected a network, got {type(found).__name__}. Return the copy without the "
-                "block, not what it computes.")
+        return (f"Expected a network, got {type(found).__name__}. Return the copy, not what it "
+                "computes.")
     if found.training:
-        return ("Your network is in training mode, the one that came in was not. A copy keeps "
-                "the mode; a network that is built anew needs .eval().")
+        return ("Your network is in training mode, the one that came in was not. End with "
+                ".eval().")
     try:
         logits = found(x)
     except (ValueError, RuntimeError) as error:
-        if dict(model.blocks())[name].downsample is None:
+        if not isinstance(given, str) or dict(model.blocks())[given].downsample is None:
             raise
-        return (f"Without {name} your network breaks: {str(error).rstrip('.')}. This block "
+        return (f"Without {given} your network breaks: {str(error).rstrip('.')}. This block "
                 "projects its shortcut, and the next one needs those shapes: leave "
                 "relu(downsample(x)) in its place.")
     if not isinstance(logits, torch.Tensor):
@@ -122,7 +126,64 @@ WITHOUT_BLOCK = Exercise(
            "What is left of a block with an identity shortcut is nn.Identity(). A block with a "
            "downsample leaves nn.Sequential(block.downsample, nn.ReLU())."),
     remark="After an identity block no ReLU is needed: its input comes out of one and is never "
-           "negative.", minutes=8, difficulty=3)
+           "negative.", minutes=7, difficulty=3)
+
+# ---------------------------------------------------------------- statistics, measured again
+
+
+def measure_again(model, X):
+    """Return a copy whose norms hold the mean and the variance of what X makes of them."""
+    model = copy.deepcopy(model)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1
+    with torch.no_grad():
+        model.train()(X)
+    return model.eval()
+
+
+def _cut_networks(draw):
+    """Return networks that lack a block, with pictures to measure on and others to test on."""
+    return [(without_block(model, name), torch.rand(40, 1, 16, 16), x)
+            for model, name, x in _networks(draw)[::2]]
+
+
+MEASURE_AGAIN = Exercise(
+    solve=measure_again, cases=_cut_networks, run=_logits,
+    oracle=lambda model, X, x: settle_batch_norm(model, X)(x).detach(),
+    form=WITHOUT_BLOCK.form, untouched=_A_COPY,
+    where=lambda case, expected, given: (
+        "In evaluation mode the logits of other pictures should be other ones, by up to "
+        f"{(given - expected).abs().max():.2g}."),
+    idea="Every norm of the copy should hold mean and variance of X alone, all other values as "
+         "they were: one pass over X, in training mode, and nothing of the old ones stays.",
+    mistakes=(
+        Mistake(lambda model, X: copy.deepcopy(model),
+                "Your network computes the same as before: nothing was measured. Norms measure "
+                "in training mode alone."),
+        Mistake(slip(measure_again, ("module.momentum = 1", "pass")),
+                "Most of the old statistics stay: one pass moves them by momentum, a tenth of the "
+                "way. Set the momentum of each norm to 1."),
+        Mistake(slip(measure_again, ("module.momentum = 1", "module.reset_running_stats()")),
+                "After a reset they are 0 and 1, and one pass moves them by momentum, a tenth of "
+                "the way. Set the momentum of each norm to 1."),
+        Mistake(slip(measure_again, ("momentum = 1", "momentum = None")),
+                "momentum = None takes the mean over all batches since the last reset, and the "
+                "old ones still count. Set it to 1, or reset before."),
+        Mistake(slip(measure_again, ("module.momentum = 1", "module.reset_running_stats()"),
+                     ("model.train()(X)", "model(X)")),
+                "Mean 0 and variance 1 are what a reset leaves; nothing was measured after it. "
+                "Norms measure in training mode alone."),
+        Mistake(slip(measure_again, ("model.eval()", "model")), "End with .eval()."),
+        Mistake(slip(measure_again, ("copy.deepcopy(model)", "model")), _A_COPY),
+    ),
+    hints=("Copy first. Then go over model.modules() and pick the norms: "
+           "isinstance(module, nn.BatchNorm2d).",
+           "In training mode a norm moves its running statistics towards those of the batch, by "
+           "its momentum (notebook 04). With momentum = 1 nothing of the old ones is left.",
+           "Then one pass over X in training mode, without gradients, and back with .eval()."),
+    remark="No weight has changed, not even scale and shift: only what the norms subtract and "
+           "divide by.", minutes=4, difficulty=2)
 
 # ---------------------------------------------------------------- calibration
 
@@ -141,14 +202,9 @@ def expected_calibration_error(confidence, right, bins=10):
 
 def gaps(confidence, right, bins):
     """Return, for each bin that is not empty, (share of the pictures, accuracy − confidence)."""
-    edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64)
-    found = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
-        here = (confidence > low) & (confidence <= high)
-        if here.any():
-            gap = right[here].double().mean() - confidence[here].double().mean()
-            found.append((here.double().mean().item(), gap.item()))
-    return found
+    sums = calibration(confidence, right, bins)
+    return [(count / len(right), (hits - sure) / count)
+            for count, sure, hits in zip(*sums, strict=True) if count]
 
 
 def _answers(draw):
@@ -217,4 +273,53 @@ CALIBRATION = Exercise(
            "is its accuracy, confidence[here].mean() its confidence. Skip empty bins.",
            "Add here.float().mean() * gap.abs() over the bins."),
     remark="The number depends on the bins: more bins, fewer pictures in each, and chance alone "
-           "opens gaps. Say how many you used.", minutes=8, difficulty=3)
+           "opens gaps. Say how many you used.", minutes=6, difficulty=3)
+
+# ---------------------------------------------------------------- temperature
+
+
+def temperature(logits, labels, candidates):
+    """Return the candidate by which to divide the logits: that with the lowest cross-entropy."""
+    losses = [F.cross_entropy(logits / T, labels) for T in candidates]
+    return candidates[losses.index(min(losses))]
+
+
+def _too_sure(draw):
+    """Return logits that are some times too large, labels, and candidates in any order."""
+    for scale in (1.6, 0.7, 2.4):
+        logits = 1.5 * torch.randn(400, 4)
+        candidates = [number / 5 for number in range(2, 20)]
+        draw.shuffle(candidates)
+        labels = torch.multinomial(logits.softmax(1), 1).squeeze(1)
+        yield scale * logits, labels, candidates
+
+
+TEMPERATURE = Exercise(
+    solve=temperature, cases=_too_sure, run=_one_number, form=CALIBRATION.form,
+    where=lambda case, expected, given: (
+        f"For {len(case[0])} pictures the best of {len(case[2])} candidates is {expected:.4g}, "
+        f"got {shown(given)}."),
+    idea="Divide the logits by each candidate, take the cross-entropy with the labels, and return "
+         "the candidate that makes it smallest.",
+    mistakes=(
+        Mistake(slip(temperature, ("logits / T", "logits * T")),
+                "This multiplies by the temperature. A high one should make the network less "
+                "sure: divide."),
+        Mistake(slip(temperature, ("min(losses)", "max(losses)")),
+                "This candidate has the largest cross-entropy. Take the smallest."),
+        Mistake(slip(temperature, ("candidates[losses.index(min(losses))]", "min(losses)")),
+                "This is the smallest cross-entropy. Return the candidate that it belongs to."),
+        Mistake(slip(temperature, ("candidates[losses.index(min(losses))]",
+                                   "losses.index(min(losses))")),
+                "This is a place in the list. Return the candidate that stands there."),
+        Mistake(slip(temperature, ("logits / T", "(logits / T).softmax(1)")),
+                "cross_entropy takes logits, and applies softmax itself. Here it comes twice."),
+        Mistake(lambda logits, labels, candidates: candidates[0],
+                "This is the first candidate. If you compare accuracies, all are equal: dividing "
+                "never changes which logit is the largest. Compare cross-entropies."),
+    ),
+    hints=("F.cross_entropy(logits / T, labels) says how well one candidate T does.",
+           "Make a list of these losses, one for each candidate, and find the smallest.",
+           "losses.index(min(losses)) is its place in the list."),
+    remark="The largest logit stays the largest, so every answer stays as it was; only how sure "
+           "the network is changes.", minutes=3, difficulty=1)

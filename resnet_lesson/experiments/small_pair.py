@@ -8,7 +8,6 @@ accuracy is that of the rounded weights, computed once, in float32. Writes
 """
 
 import argparse
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +15,10 @@ import torch
 from safetensors.torch import load as load_weights
 from safetensors.torch import save_file
 
-from resnet_lesson import data, training
+from resnet_lesson import training
 from resnet_lesson.data.augment import Augment
 from resnet_lesson.experiments import table
 from resnet_lesson.experiments.studies import ARMS, twin
-from resnet_lesson.inside import lesions
 from resnet_lesson.networks import resnet
 from resnet_lesson.training.arrangement import Arrangement
 
@@ -106,17 +104,6 @@ def main(arguments=None):
             return
         print(f"{arm}: test accuracy {rows[-1]['test_accuracy']:.4f}")
         table.record(rows, options.out, ("arm",), list(rows[-1]))
-
-
-@lru_cache(maxsize=1)
-def evaluators():
-    """Return the trained pair on the 1,000 test pictures of the mini set, by arm.
-
-    They are made once and remember what they have measured, for panels and notebook together.
-    The residual network, which the notebook is about, comes first.
-    """
-    pair, test = load(), data.load_fashion_mnist("mini", quiet=True).test
-    return {arm: lesions.Evaluator(getattr(pair, arm), test) for arm in reversed(ARMS)}
 
 
 if __name__ == "__main__":

@@ -57,16 +57,17 @@ def band(ax, x, low, middle, high, *, color, alpha=0.25, **line):
     ax.plot(x, middle, color=color, **line)
 
 
-def dots_and_bars(ax, places, intervals, *, color, marker="o", upright=True, label=None):
+def dots_and_bars(ax, places, intervals, *, color, marker="o", upright=True, **look):
     """Draw each ``Interval`` at its place: a bar from end to end, and a dot at its middle."""
     low, middle, high = ([getattr(interval, part) for interval in intervals]
                          for part in ("low", "middle", "high"))
+    look |= {"color": color, "marker": marker, "linestyle": "none"}
     if upright:
         ax.vlines(places, low, high, color=color)
-        ax.plot(places, middle, marker, color=color, label=label)
+        ax.plot(places, middle, **look)
     else:
         ax.hlines(places, low, high, color=color)
-        ax.plot(middle, places, marker, color=color, label=label)
+        ax.plot(middle, places, **look)
 
 
 def image(ax, values, **options):

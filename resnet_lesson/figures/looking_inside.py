@@ -1,26 +1,46 @@
-"""Figures of notebook 09: feature maps, branches, lesions, calibration of a trained network."""
+"""Figures of notebook 09: filters, maps, branches, lesions, covered pictures, calibration."""
 
-import math
+import statistics
 
 import numpy as np
 
 from resnet_lesson import figures
 from resnet_lesson.figures import COLORS, MARKERS, new_figure
-from resnet_lesson.figures.axes import band, dots_and_bars
-from resnet_lesson.findings.intervals import t_interval, wilson
-from resnet_lesson.words import signed
+from resnet_lesson.figures.axes import band, dots_and_bars, image
+from resnet_lesson.findings.intervals import wilson
 
-NEAR = 0.05  # an accuracy is called close to another within five points
+EVEN = 0.25  # a kernel whose sum is below this share of its weights' sizes says little of a surface
+RARE = 0.05  # what perfect calibration shows this seldom is held against a network
+
+
+@figures.style()
+def filters(weights, columns=12):
+    """Draw the kernels of a first convolution, (channels, 1, height, width), on one scale."""
+    kernels = weights[:, 0].numpy()
+    rows, top = -(-len(kernels) // columns), float(abs(kernels).max())
+    figure, axes = new_figure(rows, columns, size=(11, 1 + 0.8 * rows), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for i, (ax, kernel) in enumerate(zip(axes.flat, kernels, strict=False)):
+        drawn = image(ax, kernel, cmap="PuOr", vmin=-top, vmax=top)
+        ax.set_title(f"#{i}", fontsize=12)
+    figure.colorbar(drawn, ax=axes, label="weight")
+    balanced = abs(kernels.sum((1, 2))) < EVEN * abs(kernels).sum((1, 2))
+    figure.caption = (
+        f"The {len(kernels)} kernels of the first convolution. In {balanced.sum()} of them the "
+        f"weights nearly cancel (their sum is less than {EVEN} of the sum of their sizes): these "
+        "answer to differences, and hardly to an even surface.")
+    return figure
 
 
 @figures.style()
 def feature_maps(picture, maps, columns=8):
-    """Show some of the maps that one picture makes on its way.
+    """Show the first maps that one picture makes after each stage, all on one scale.
 
     Args:
         picture: (1, H, W).
         maps: by name, from input to output: tensors (channels, height, width).
-        columns: maps to show of each; those with the largest mean.
+        columns: maps to show of each: the first ones.
     """
     figure, axes = new_figure(len(maps), columns + 1, size=(11, 1.45 * len(maps) + 0.2),
                               squeeze=False)
@@ -29,18 +49,19 @@ def feature_maps(picture, maps, columns=8):
     first = axes[(len(maps) - 1) // 2, 0]
     first.imshow(picture[0].numpy(), cmap="gray_r")
     first.set_title("picture", fontsize=13)
+    top = float(np.quantile(np.concatenate([values[:columns].flatten().numpy()
+                                            for values in maps.values()]), 0.99))
     sentences = []
     for row, (name, values) in zip(axes, maps.items(), strict=True):
-        strongest = values.flatten(1).mean(1).argsort(descending=True)[:columns].tolist()
-        titles = [f"{name} #{strongest[0]}", *(f"#{channel}" for channel in strongest[1:])]
-        for ax, channel, title in zip(row[1:], strongest, titles, strict=False):
-            ax.imshow(values[channel].numpy())
-            ax.set_title(title, fontsize=12)
+        for channel, ax in enumerate(row[1:]):
+            drawn = ax.imshow(values[channel].numpy(), vmin=0, vmax=top)
+            ax.set_title(f"{name} #0" if channel == 0 else f"#{channel}", fontsize=12)
         channels, height, width = values.shape
         zeros = (values == 0).float().mean()
         sentences.append(f"{name}: {channels} maps of {height}×{width}, {zeros:.0%} zeros")
-    figure.caption = (f"{'; '.join(sentences)}. Shown are the {columns} maps with the largest mean "
-                      "of each; bright is large.")
+    figure.colorbar(drawn, ax=axes, extend="max", label="value")
+    figure.caption = (f"{'; '.join(sentences)}. The first {columns} of each; one in a hundred of "
+                      f"the values shown lies above the end of the scale, {top:.1f}.")
     return figure
 
 
@@ -61,129 +82,125 @@ def shares(values):
     return figure
 
 
+def _look(arm, name):
+    """Return how running statistics of a kind are drawn: as stored, grey and hollow."""
+    if name == "as stored":
+        return {"color": figures.GREY, "marker": "D", "linestyle": ":", "markerfacecolor": "white"}
+    return {"color": COLORS[arm], "marker": "o", "linestyle": "-"}
+
+
+def _two_networks(arms, **labels):
+    """Return a figure with one plot of accuracies for each network, and the plots by arm."""
+    figure, axes = new_figure(1, len(arms), size=(11, 4.8), sharey=True, squeeze=False)
+    for ax, arm in zip(axes.flat, arms, strict=True):
+        ax.axhline(0.1, color=figures.GREY, linestyle="--", linewidth=1.5, label="guessing")
+        ax.set(title=arm, ylim=(0, 1.02), **labels)
+    axes[0, 0].set(ylabel="test accuracy")
+    return figure, dict(zip(arms, axes.flat, strict=True))
+
+
 @figures.style()
-def effects(intact, changed, total, what="switched off"):
-    """Draw the accuracy after each change, both networks side by side, with 95 % intervals.
+def one_less(rights, total):
+    """Draw the accuracy without each block, one network beside the other, with 95 % intervals.
 
     Args:
-        intact: pictures classified correctly by the intact network, by arm.
-        changed: by arm, ``{change: right}`` in the order in which they are drawn; ``None``
-            where the network cannot be changed that way.
+        rights: by arm and by the kind of running statistics, pictures classified correctly:
+            ``{"intact": …, name of the block that is off: …}``.
         total: number of pictures.
-        what: what was done to the network, for the axis.
     """
-    figure, ax = new_figure(size=(11, 4.6))
-    labels = list(next(iter(changed.values())))
+    figure, axes = _two_networks(rights, xlabel="block that is switched off")
+    labels = list(max((found for by_name in rights.values() for found in by_name.values()),
+                      key=len))
     sentences = []
-    for shift, (arm, rights) in zip((-0.13, 0.13), changed.items(), strict=True):
-        measured = {i + shift: wilson(rights[label], total) for i, label in enumerate(labels)
-                    if rights[label] is not None}
-        ax.axhline(intact[arm] / total, color=COLORS[arm], linestyle=figures.DASHES[arm],
-                   linewidth=1.5)
-        dots_and_bars(ax, list(measured), list(measured.values()), color=COLORS[arm],
-                      marker=MARKERS[arm], label=f"{arm} (line: intact)")
-        for place in {i + shift for i in range(len(labels))} - set(measured):
-            ax.text(place, 0.02, "not\npossible", color=COLORS[arm], fontsize=12, ha="center",
-                    va="bottom")
-        sentences.append(_effect_sentence(arm, intact[arm] / total, {
-            label: right / total for label, right in rights.items() if right is not None}))
-    ax.set_xticks(range(len(labels)), [label.replace(" ↔ ", "\n↔ ") for label in labels])
-    ax.set(ylim=(0, 1.02), xlim=(-0.6, len(labels) - 0.4), ylabel="test accuracy", xlabel=what)
-    ax.grid(axis="x", visible=False)
-    figure.legend(loc="outside upper center", ncols=2)
-    figure.caption = " ".join(sentences) + f" Bars are 95 % intervals from {total:,} pictures."
+    for arm, by_name in rights.items():
+        for shift, (name, found) in zip((-0.15, 0.15), by_name.items(), strict=False):
+            dots_and_bars(axes[arm], [labels.index(label) + shift for label in found],
+                          [wilson(right, total) for right in found.values()], label=name,
+                          **_look(arm, name) | {"linestyle": "none"})
+            cut = {label: right / total for label, right in found.items() if label != "intact"}
+            worst, best = (pick(cut, key=cut.get) for pick in (min, max))
+            sentences.append(
+                f"{arm}, {name}: intact {found['intact'] / total:.3f}, without one block "
+                f"{cut[worst]:.3f} ({worst}) to {cut[best]:.3f} ({best})")
+        for label in set(labels) - set(found):
+            axes[arm].text(labels.index(label), 0.5, "not possible", fontsize=12, rotation=90,
+                           ha="center", va="center", color=figures.GREY)
+        axes[arm].set_xticks(range(len(labels)), [label.removeprefix("layer") for label in labels],
+                             rotation=45)
+        axes[arm].grid(axis="x", visible=False)
+    axes[arm].legend(loc="upper right", bbox_to_anchor=(1, 0.9))
+    figure.caption = f"{'; '.join(sentences)}. Bars: 95 % intervals from {total:,} pictures."
     return figure
 
 
-def _effect_sentence(arm, intact, accuracies):
-    close = sum(value >= intact - NEAR for value in accuracies.values())
-    worst, best = (pick(accuracies, key=accuracies.get) for pick in (min, max))
-    return (f"{arm.capitalize()}, intact {intact:.3f}: within five points of that after {close} of "
-            f"{len(accuracies)} changes; from {accuracies[worst]:.3f} ({worst}) to "
-            f"{accuracies[best]:.3f} ({best}).")
-
-
-def survival(intact, changed, total, classes=10):
-    """Return, one line per network, after which lesions it keeps at least half of its skill.
-
-    Skill is what the accuracy lies above that of guessing. Arguments as in ``effects``.
-    """
-    guess, sentences = 1 / classes, []
-    for arm, rights in changed.items():
-        half = guess + (intact[arm] / total - guess) / 2
-        possible = {name: right for name, right in rights.items() if right is not None}
-        lost = [name for name, right in possible.items() if right / total < half]
-        kept = len(possible) - len(lost)
-        which = f"; not without {', '.join(lost)}" if lost and kept else ""
-        sentences.append(f"The {arm} network keeps at least half of its skill (an accuracy of "
-                         f"{half:.2f}) after {kept} of {len(possible)} lesions{which}.")
-    return "\n".join(sentences)
-
-
-@figures.style()
-def several(results, total, classes=10):
-    """Draw the error against the number of deleted blocks: median and range over the draws.
+def regained(before, after):
+    """Return which part of what the lesions cost comes back when statistics are measured again.
 
     Args:
-        results: by arm, ``{number of deleted blocks: [right, …]}``.
-        total: number of pictures.
-        classes: number of classes, for the error of guessing.
+        before, after: right answers ``{"intact": …, block: …}``, as stored and measured again.
     """
-    figure, ax = new_figure(size=(10, 4.6))
+    costs = [sum(found["intact"] - right for right in found.values()) for found in (before, after)]
+    return 1 - costs[1] / costs[0]
+
+
+def by_number(rights, total, pick=statistics.median):
+    """Return the median accuracy, or another, of all choices of blocks, by how many are missing."""
+    return {number: pick(right / total for off, right in rights.items() if len(off) == number)
+            for number in sorted(set(map(len, rights)))}
+
+
+@figures.style()
+def several(recorded, total):
+    """Draw the accuracy against the number of missing blocks: median and range of all choices.
+
+    Args:
+        recorded: by arm and by the kind of running statistics, ``{set of blocks: right}``.
+        total: number of pictures.
+    """
+    figure, axes = _two_networks(recorded, xlabel="blocks missing")
     words = []
-    for arm, by_number in results.items():
-        medians = {n: 1 - np.median(by_number[n]) / total for n in sorted(by_number)}
-        band(ax, list(medians), [1 - max(by_number[n]) / total for n in medians],
-             list(medians.values()), [1 - min(by_number[n]) / total for n in medians], alpha=0.2,
-             label=f"{arm}: median (band: all draws)", **figures.arm_look(arm))
-        told = [f"{medians[n]:.2f} without {n}" if n else f"{medians[n]:.2f} intact"
-                for n in medians if n in (0, 1, 2, 3, max(medians))]
-        words.append(f"{arm}: " + ", ".join(told))
-    ax.axhline(1 - 1 / classes, color=figures.GREY, linestyle=":", label="guessing")
-    ax.set(ylim=(0, 1.02), xlabel="blocks deleted", ylabel="test error", xticks=list(medians))
-    ax.legend(loc="lower right")
-    draws = max(len(rights) for rights in next(iter(results.values())).values())
-    figure.caption = (f"Median error by number of deleted blocks. {'; '.join(words)}. "
-                      f"At the most {draws} different choices of each number, "
-                      f"the same for both networks, {total:,} pictures each.")
+    for arm, kinds in recorded.items():
+        for name, rights in kinds.items():
+            low, middle, high = (by_number(rights, total, pick)
+                                 for pick in (min, statistics.median, max))
+            band(axes[arm], list(middle), low.values(), middle.values(), high.values(), alpha=0.18,
+                 label=name, **_look(arm, name))
+            some = [f"{middle[number]:.2f}" for number in (1, 2, 3, 5) if number in middle]
+            words.append(f"{arm}, {name}: {', '.join(some)}")
+        axes[arm].set(xticks=list(middle), title=f"{arm}: {len(middle) - 1} blocks can go")
+        axes[arm].legend(loc="upper right")
+    figure.caption = ("Median accuracy over all choices of 1, 2, 3, 5 blocks that are missing: "
+                      f"{'; '.join(words)}. Bands reach from the worst choice to the best.")
     return figure
 
 
 @figures.style()
-def share_against_drop(shares, drops):
-    """Draw the accuracy lost without a block against the share of its branch, both by block."""
-    figure, ax = new_figure(size=(9, 4.6))
-    names = list(shares)
-    ax.plot([shares[name] for name in names], [drops[name] for name in names], "o",
-            color=COLORS["residual"])
-    width, height = (max(values.values()) - min(values.values()) or 1
-                     for values in (shares, drops))
-    placed = []  # labels of close points are stacked
-    for name in sorted(names, key=shares.get, reverse=True):
-        x, y = shares[name], drops[name]
-        level = max((above + 1 for left, low, above in placed
-                     if abs(left - x) < width / 8 and abs(low - y) < height / 15), default=0)
-        placed.append((x, y, level))
-        ax.annotate(name, (x, y), (7, 6 + 16 * level), textcoords="offset points", fontsize=12)
-    ax.set(xlabel="share of the branch in the block's output", ylabel="accuracy lost without it")
-    ax.margins(0.12)
-    figure.caption = f"Rank correlation (Spearman) over {_by_chance(names, shares, drops)}."
-    later = [name for name in names if not name.endswith(".0")]
-    if 3 < len(later) < len(names):
-        figure.caption += (" Without the first block of each stage, over "
-                           f"{_by_chance(later, shares, drops)}.")
+def covered(cases, classes, patch):
+    """Show pictures and, under each, how sure the answer is with a patch over every place.
+
+    Args:
+        cases: (picture (1, H, W), true class, answer, its confidence, map of the confidence by
+            where the middle of the patch lies).
+        classes: their names.
+        patch: side of the patch in pixels.
+    """
+    figure, axes = new_figure(2, len(cases), size=(11, 4.2), squeeze=False)
+    words = []
+    for (above, below), (picture, truth, answer, sure, found) in zip(axes.T, cases, strict=True):
+        image(above, picture[0].numpy(), cmap="gray_r")
+        above.set_title(f"said {classes[answer]}\nis {classes[truth]}", fontsize=12)
+        height, width = picture.shape[1:]
+        drawn = image(below, found.numpy(), vmin=0, vmax=1,
+                      extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+        below.contour(picture[0].numpy(), levels=[0.15], colors="black", linewidths=1)
+        for ax in (above, below):
+            ax.axis("off")
+        words.append(f"{classes[answer]} {sure:.2f}, covered at least {found.min():.2f}")
+    figure.colorbar(drawn, ax=axes[1], label="confidence")
+    figure.caption = (f"Its sureness of what it said: {'; '.join(words)}. Below: its confidence "
+                      f"in that answer with {patch}×{patch} grey pixels around each place; the "
+                      "black line is the outline.")
     return figure
-
-
-def _by_chance(names, shares, drops):
-    """Say what the rank correlation over some blocks is, and whether chance would do."""
-    from scipy.stats import spearmanr  # takes most of a second to import
-
-    rho = spearmanr([shares[name] for name in names], [drops[name] for name in names]).statistic
-    low = 1.96 / math.sqrt(len(names) - 1)
-    return (f"{len(names)} blocks: {rho:+.2f}. With so few, values between −{low:.2f} and "
-            f"+{low:.2f} also come about by chance: this one lies "
-            f"{'beyond' if abs(rho) > low else 'within'} that")
 
 
 def calibration(confidence, right, bins=10):
@@ -210,29 +227,49 @@ def reliability(answers, bins=10):
         bins: number of equal parts of the confidence.
     """
     figure, axes = new_figure(2, len(answers), size=(11, 6), squeeze=False, sharex=True,
-                              height_ratios=(3, 1))
+                              sharey="row", height_ratios=(3, 1))
     sentences = []
     for (above, below), (arm, (confidence, right)) in zip(axes.T, answers.items(), strict=True):
         counts, sure, hits = calibration(confidence, right, bins)
         used = counts > 0
+        color = COLORS.get(arm, figures.PINK)
         above.plot([0, 1], [0, 1], ":", color=figures.GREY, label="as sure as right")
         dots_and_bars(above, sure[used] / counts[used],
                       [wilson(*both) for both in zip(hits[used], counts[used], strict=True)],
-                      color=COLORS[arm], marker=MARKERS[arm], label="measured")
-        above.set(xlim=(0, 1), ylim=(0, 1.02), title=arm, ylabel="accuracy")
-        above.legend(loc="upper left")
-        below.bar((np.arange(bins) + 0.5) / bins, counts, width=0.9 / bins, color=COLORS[arm])
-        below.set(xlabel="confidence", ylabel="pictures")
-        error = abs(sure - hits).sum() / len(confidence)
-        sentences.append(f"{arm}: {_sureness(confidence.double(), right.double())}; "
-                         f"expected calibration error {error:.3f}")
+                      color=color, marker=MARKERS.get(arm, "^"), label="measured")
+        above.set(xlim=(0, 1.02), ylim=(0, 1.02), title=arm)
+        below.bar((np.arange(bins) + 0.5) / bins, counts, width=0.9 / bins, color=color)
+        below.set(xlabel="confidence")
+        sentences.append(f"{arm}: mean confidence {confidence.mean():.3f}, accuracy "
+                         f"{right.float().mean():.3f}, calibration error "
+                         f"{abs(sure - hits).sum() / len(confidence):.3f}")
+    axes[0, 0].set(ylabel="accuracy")
+    axes[1, 0].set(ylabel="pictures")
+    axes[0, 0].legend(loc="upper left")
     figure.caption = "; ".join(sentences) + f". {bins} bins; bars are 95 % intervals."
     return figure
 
 
-def _sureness(confidence, right):
-    gap = t_interval((confidence - right).tolist())
-    side = {"above": "surer than right", "below": "less sure than right"}.get(
-        gap.verdict, "not decided by so few pictures")
-    return (f"mean confidence {confidence.mean():.3f}, accuracy {right.mean():.3f}, gap "
-            f"{signed(gap.middle)} ({signed(gap.low)} to {signed(gap.high)}), {side}")
+@figures.style()
+def beside_perfect(measured, perfect):
+    """Draw calibration errors that were measured over those that perfect calibration shows.
+
+    Args:
+        measured: the error by network.
+        perfect: by network, errors of answers that are right as often as they are sure.
+    """
+    figure, axes = new_figure(1, len(measured), size=(11, 3.4), squeeze=False)
+    words = []
+    for ax, (arm, error) in zip(axes.flat, measured.items(), strict=True):
+        drawn = np.asarray(perfect[arm])
+        ax.hist(drawn, bins=20, color=figures.GREY, alpha=0.5, label="perfect")
+        ax.axvline(error, color=COLORS.get(arm, figures.PINK), label="measured")
+        ax.set(title=arm, xlim=(0, None), xlabel="calibration error")
+        more = (drawn >= error).mean()
+        verdict = "cannot be told from" if more >= RARE else "is more than"
+        words.append(f"{arm}: {error:.3f}; perfect {drawn.mean():.3f} on average, as much or more "
+                     f"in {more:.0%} of the draws, so it {verdict} perfect calibration")
+    axes[0, 0].set(ylabel="draws")
+    ax.legend(loc="upper center")
+    figure.caption = "; ".join(words) + f". The limit is {RARE:.0%}."
+    return figure

@@ -1,18 +1,18 @@
-"""*Lesions*: switch off blocks of a trained network, swap two, and measure what is left."""
+"""*Lesions*: switch off blocks of the trained pair, and see how much of its accuracy is left."""
 
-import random
+from functools import lru_cache
 from typing import NamedTuple
 
 import ipywidgets as widgets
 
 from resnet_lesson import figures
-from resnet_lesson.experiments.small_pair import evaluators
-from resnet_lesson.findings.intervals import wilson
+from resnet_lesson.experiments import lesions as record
+from resnet_lesson.experiments import small_pair
+from resnet_lesson.findings.intervals import Interval, wilson
 from resnet_lesson.inside import lesions
-from resnet_lesson.panels.base import DrawingPanel, in_a_row, paragraph
+from resnet_lesson.panels.base import DrawingPanel, in_a_row
 from resnet_lesson.panels.svg import box, element, line, svg, text
 
-NOBODY = "none"  # no block to swap
 WIDTH, LEFT, STEP, BOX = 1040, 104, 88, 70  # pixels: of the drawing, to the first box, per box
 ROWS = {"residual": 118, "plain": 226}  # height of each network in the drawing
 BARS = {"residual": 330, "plain": 378}
@@ -22,146 +22,87 @@ PALE = {"residual": "#D6ECF8", "plain": "#FBE3D3"}
 class Reading(NamedTuple):
     """What one network does with a lesion."""
 
-    places: tuple  # names of the blocks in the order in which they stand now
-    right: int | None  # pictures classified correctly, or None where the lesion is impossible
-    low: float  # end of the share's 95 % interval (Wilson 1927)
-    share: float  # of pictures classified correctly
-    high: float  # the interval's other end
-    intact: float  # the share without any lesion
+    share: Interval | None  # of pictures classified correctly (Wilson 1927); None: impossible
+    intact: float  # the share without any lesion, with the same statistics
     trouble: str  # why it is impossible; "" where it is not
 
 
-def names():
-    """Return the names of the pair's blocks from input to output."""
-    return evaluators()["residual"].names
+@lru_cache(maxsize=1)
+def networks():
+    """Return the pair as it is built, by arm; what it does is recorded."""
+    return {arm: small_pair.build(arm) for arm in ROWS}
 
 
 class Lesions(DrawingPanel):
     """Both networks with their blocks, and the test accuracy that is left.
 
-    Controls: one switch per block, by its name (pressed: switched off); ``swap`` and ``partner``,
-    two blocks that change places; ``k``, how many blocks the button "Delete at random" switches
-    off. It chooses among those that can be cut out of both networks.
-
-    What was measured once is remembered. A lesion that is new takes about half a second, in which
-    the words under the picture say so.
+    Controls: one switch per block, by its name (pressed: switched off), and ``statistics``, which
+    mean and variance the norms use. Every choice is recorded, see ``experiments.lesions``.
     """
 
     title = "Lesions"
     size = (WIDTH / 100, 4.3)
 
     def __init__(self, **start):
-        self._seed = 0
         super().__init__(**start)
-        rest = [self.controls[name] for name in ("swap", "partner", "k")]
-        self.row.children = (*rest, self.buttons["shuffle"], self.buttons["reset"],
-                             self.buttons["larger"])
+        self.row.children = (self.controls["statistics"], *self.buttons.values())
         above = in_a_row(widgets.Label("switch off:"), *self._switches().values())
         heading, *rest = self.children
         self.children = (heading, above, *rest)
 
     def make_controls(self):
-        blocks = names()
         switches = {name: widgets.ToggleButton(
             description=name, tooltip=f"Switch {name} off or on",
             layout=widgets.Layout(width="auto", min_width="92px", height="44px", margin="2px"))
-            for name in blocks}
-
-        def choice(description):
-            return widgets.Dropdown(options=(NOBODY, *blocks), description=description,
-                                    layout=widgets.Layout(width="max-content",
-                                                          margin="2px 10px 2px 2px"))
-        return {**switches, "swap": choice("swap"), "partner": choice("with"),
-                "k": widgets.IntSlider(value=2, min=0, max=len(_removable()),
-                                       description="at random",
-                                       layout=widgets.Layout(width="300px"))}
-
-    def more_buttons(self):
-        shuffle = widgets.Button(icon="random", layout=widgets.Layout(width="auto"),
-                                 tooltip="Switch off other blocks, drawn at random")
-        shuffle.on_click(lambda _: self.shuffle())
-        return {"shuffle": shuffle}
+            for name, _ in networks()["residual"].blocks()}
+        return {**switches, "statistics": widgets.ToggleButtons(
+            options=record.STATISTICS, description="running statistics",
+            tooltips=("Mean and variance of the network with all its blocks",
+                      "Mean and variance of the network that is left"))}
 
     def _switches(self):
-        return {name: control for name, control in self.controls.items()
-                if isinstance(control, widgets.ToggleButton)}
+        return {name: control for name, control in self.controls.items() if name != "statistics"}
 
     def update(self):
         for control in self._switches().values():
             control.icon = "times" if control.value else ""
             control.button_style = "warning" if control.value else ""
-        self.buttons["shuffle"].description = f"Delete {self.controls['k'].value} at random"
-        self.words.value = paragraph(f"Measuring … Still shown: {self.caption}", scale=self.scale)
         super().update()
 
-    def shuffle(self):
-        """Switch off ``k`` blocks drawn at random, and all others on."""
-        self._seed += 1
-        drawn = random.Random(self._seed).sample(_removable(), self.values["k"])
-        self.set(**{name: name in drawn for name in self._switches()})
-
-    def reset(self):
-        self._seed = 0  # the draws start again too
-        super().reset()
-
     @staticmethod
-    def compute(swap=NOBODY, partner=NOBODY, k=0, **switches):
-        """Return a ``Reading`` for each arm; ``switches`` say which blocks are switched off.
-
-        Raises:
-            ValueError: only one of two blocks is chosen, or two that cannot be swapped.
-        """
-        off = [name for name, pressed in switches.items() if pressed]
-        pair = tuple(name for name in (swap, partner) if name != NOBODY)
-        if len(pair) == 1:
-            raise ValueError(f"A swap needs two blocks; with {pair[0]}, choose another one of its "
-                             f"shape, or “{NOBODY}” in both menus.")
+    def compute(statistics=record.STATISTICS[0], **switches):
+        """Return a ``Reading`` for each arm; ``switches`` say which blocks are switched off."""
+        off = frozenset(name for name, pressed in switches.items() if pressed)
+        recorded, total = record.load()
         readings = {}
-        for arm, evaluator in evaluators().items():
-            try:
-                places = [step.name for step in lesions.route(evaluator.model, swap=pair)]
-            except ValueError as error:
-                raise ValueError(_sentence(str(error))) from None
-            intact, total, trouble, right = evaluator.accuracy(), len(evaluator.split), "", None
-            try:
-                right = evaluator.right(off, pair)
-            except ValueError as error:
-                trouble = str(error)
-            low, share, high, _ = wilson(right or 0, total)
-            readings[arm] = Reading(tuple(places), right, low, share, high, intact, trouble)
+        for arm, found in recorded.items():
+            trouble = ", and ".join(filter(None, (lesions.obstacle(networks()[arm], name)
+                                                  for name in sorted(off))))
+            rights = found[statistics]
+            readings[arm] = Reading(None if trouble else wilson(rights[off], total),
+                                    rights[frozenset()] / total, trouble)
         return readings
 
     def describe(self, result, values):
         off = [name for name in self._switches() if values[name]]
-        done = []
-        if off:
-            done.append(f"switched off: {', '.join(off)}")
-        if values["swap"] != NOBODY:
-            done.append(f"swapped: {values['swap']} and {values['partner']}")
-        total = len(evaluators()["residual"].split)
-        words = [("; ".join(done) or "both networks intact") + f" ({total:,} test pictures)"]
+        done = f"switched off: {', '.join(off)}" if off else "both networks intact"
+        words = [f"{done}; running statistics {values['statistics']} ({record.load()[1]:,} test "
+                 "pictures)"]
         for arm, reading in result.items():
             if reading.trouble:
                 words.append(f"{arm}: {reading.trouble}")
                 continue
-            intact = f"; intact {reading.intact:.3f}" if done else ""
-            words.append(f"{arm}: {reading.share:.3f} right, 95 % interval {reading.low:.3f} to "
-                         f"{reading.high:.3f}{intact}")
-        return " ".join(map(_sentence, words))
+            intact = f"; intact {reading.intact:.3f}" if off else ""
+            low, share, high, _ = reading.share
+            words.append(f"{arm}: {share:.3f} right, 95 % interval {low:.3f} to "
+                         f"{high:.3f}{intact}")
+        return " ".join(f"{part[0].upper()}{part[1:]}." for part in words)
 
     def render(self, result, values):
-        parts = [_stages(evaluators()["residual"].model)]
+        parts = [_stages(networks()["residual"])]
         for arm, reading in result.items():
-            parts += [_network(arm, reading, values), _bar(arm, reading)]
+            parts += [_network(arm, values), _bar(arm, reading)]
         return svg(WIDTH, 430, *parts, _scale())
-
-
-def _removable():
-    return lesions.removable(*(one.model for one in evaluators().values()))
-
-
-def _sentence(words):
-    return f"{words[0].upper()}{words[1:].rstrip('.')}."
 
 
 def _stages(model):
@@ -177,15 +118,14 @@ def _stages(model):
     return "".join(parts)
 
 
-def _network(arm, reading, values):
+def _network(arm, values):
     """Draw one network: a line through its blocks, and over each its shortcut, if it has one."""
-    y, color, model = ROWS[arm], figures.COLORS[arm], evaluators()[arm].model
-    blocks, home = dict(model.blocks()), [name for name, _ in model.blocks()]
-    end = LEFT + STEP * len(home)
+    y, color, model = ROWS[arm], figures.COLORS[arm], networks()[arm]
+    end = LEFT + STEP * len(model.blocks())
     parts = [text(4, y + 6, arm, color, bold=True), line((86, y), (end + 14, y), arrow=True),
              text(end + 20, y + 6, "logits")]
-    for place, name in enumerate(reading.places):
-        x, block, off = LEFT + STEP * place, blocks[name], values[name]
+    for place, (name, block) in enumerate(model.blocks()):
+        x, off = LEFT + STEP * place, values[name]
         if block.residual:
             left, right, top = x - 7, x + BOX + 7, y - 58
             parts.append(element(
@@ -195,8 +135,7 @@ def _network(arm, reading, values):
         if off:
             parts.append(_ghost(x, y, name, block, possible=not lesions.obstacle(model, name)))
         else:
-            fill = figures.YELLOW if name != home[place] else PALE[arm]
-            parts += [box(x, y - 22, BOX, 44, fill, rx=7, stroke=color, stroke_width=2.5),
+            parts += [box(x, y - 22, BOX, 44, PALE[arm], rx=7, stroke=color, stroke_width=2.5),
                       text(x + BOX / 2, y + 6, name.removeprefix("layer"), anchor="middle",
                            bold=True)]
     return "".join(parts)
@@ -224,11 +163,11 @@ def _bar(arm, reading):
     if reading.trouble:
         parts.append(text(LEFT + 10, y + 6, "not possible, see below", color))
     else:
-        low, high = _x(reading.low), _x(reading.high)
-        parts += [box(LEFT, y - 15, _x(reading.share) - LEFT, 30, color, fill_opacity=0.75),
+        low, middle, high = map(_x, reading.share[:3])
+        parts += [box(LEFT, y - 15, middle - LEFT, 30, color, fill_opacity=0.75),
                   line((low, y), (high, y), thick=3),
                   *(line((end, y - 7), (end, y + 7), thick=3) for end in (low, high)),
-                  text(_x(1) + 12, y + 7, f"{reading.share:.3f}", color, bold=True, size=20)]
+                  text(_x(1) + 12, y + 7, f"{reading.share.middle:.3f}", color, bold=True, size=20)]
     intact = _x(reading.intact)
     return "".join([*parts, line((intact, y - 19), (intact, y + 19), dash="5 3")])
 
