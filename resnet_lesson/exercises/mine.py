@@ -23,13 +23,13 @@ PROGRAM = '''if __name__ == "__main__":
     torch.manual_seed(0)
     model = ResNet18(in_channels=1, num_classes=10)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    with tqdm(total=5 * -(-len(splits.train) // 64), unit="step") as bar:
+    with tqdm(total=5 * math.ceil(len(splits.train) / 64), unit="step") as bar:
         optimizer.register_step_post_hook(lambda *_: bar.update())
         reached = train(model, optimizer, splits, epochs=5)
     print("validation accuracy after each epoch:", *reached)
     print("test accuracy:", accuracy(model, splits.test))'''
 PROGRAM_IMPORTS = {"load_fashion_mnist": "from resnet_lesson.data import load_fashion_mnist",
-                   "torch": "import torch", "tqdm": "from tqdm import tqdm"}
+                   "math": "import math", "torch": "import torch", "tqdm": "from tqdm import tqdm"}
 _loaded = {}  # path → (text, module): parts of one file are to know each other
 
 

@@ -174,7 +174,8 @@ ACCURACY = Exercise(
         ("In which mode is the network while it is judged, and which mean does its batch norm take "
          "in that mode?", ("model.eval()", "model.train()")),   # as the notebook has it
         ("That is how many are right. Which share is it?", (" / len(split)", "")),
-        ("A share lies between 0 and 1; this is in per cent.", ("right / len", "100 * right / len")),
+        ("A share lies between 0 and 1; this is in per cent.",
+         ("right / len", "100 * right / len")),
         ("The last batch is smaller than the others, so the mean of the batches' shares is another "
          "number.", (".sum().item()", ".float().mean().item()"), ("len(split)", "2")),
         ("That is the share of wrong answers.", ("== y", "!= y")),

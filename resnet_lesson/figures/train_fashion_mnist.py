@@ -1,7 +1,5 @@
 """Figures of notebooks 00, 07 and 09: pictures, steps, intervals, the confusion matrix."""
 
-import math
-
 import numpy as np
 import torch
 
@@ -46,7 +44,7 @@ def changed(rows):
             image(ax, picture[0].numpy(), cmap="gray_r")
     differ = {name: (rows[name] != rows[first]).flatten(1).any(1).sum() for name in others}
     words = [f"{name} {count} of {len(rows[name])}" for name, count in differ.items()]
-    figure.caption = f"Pictures that differ from those {first}: {', '.join(words)}."
+    figure.caption = f"Pictures that are not as they were {first}: {', '.join(words)}."
     return figure
 
 
@@ -73,6 +71,7 @@ def by_step(curves, quantity):
         ends.append(f"{name} starts at {short(values[0])} and ends at {short(values[-1])}, between "
                     f"{short(low)} and {short(high)}")
     ax.set(xlabel="step", ylabel=quantity)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     figure.caption = f"{quantity[0].upper()}{quantity[1:]}: {'; '.join(ends)}."
     return figure
@@ -80,12 +79,13 @@ def by_step(curves, quantity):
 
 def coverage(interval, truth, total):
     """Return in which share of all test sets ``interval(right, total)`` holds the truth."""
-    share = 0.0
-    for right in range(total + 1):
+    results = torch.arange(total + 1, dtype=torch.float64)
+    chances = torch.distributions.Binomial(total, torch.tensor(truth).double()).log_prob(results)
+    held = 0.0
+    for right, chance in enumerate(chances.exp().tolist()):
         low, _, high, *_ = interval(right, total)
-        if low <= truth <= high:
-            share += math.comb(total, right) * truth ** right * (1 - truth) ** (total - right)
-    return share
+        held += chance * (low <= truth <= high)
+    return held
 
 
 @figures.style()
@@ -102,7 +102,7 @@ def hundred(low, high, truth):
     ax.set(xlabel="test set", ylabel="share of right answers")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     figure.caption = (f"{held.sum()} of {len(low)} intervals hold the truth, {truth}; "
-                      f"{(low > truth).sum()} lie above it, {(high < truth).sum()} below.")
+                      f"above it: {(low > truth).sum()}, below it: {(high < truth).sum()}.")
     return figure
 
 
