@@ -67,9 +67,9 @@ def by_step(curves, quantity):
     for i, (name, values) in enumerate(curves.items()):
         look = line_look(i) | ({"marker": ""} if len(values) > 20 else {})
         ax.plot(values, label=name, **look)
-        low, high = min(values), max(values)
-        ends.append(f"{name} starts at {short(values[0])} and ends at {short(values[-1])}, between "
-                    f"{short(low)} and {short(high)}")
+        high = max(values)
+        most = f", at most {short(high)}" if high > max(values[0], values[-1]) else ""
+        ends.append(f"{name} from {short(values[0])} to {short(values[-1])}{most}")
     ax.set(xlabel="step", ylabel=quantity)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
@@ -236,6 +236,6 @@ def per_class(counts, classes):
     ends = [(name, *found[name]) for name in (order[0], order[-1])]
     words = [f"{name}: {middle:.2f} ({low:.2f} to {high:.2f})" if count else f"{name}: no picture"
              for name, low, middle, high, count in ends]
-    figure.caption = (f"Dots are measured, bars are 95 % intervals. {'; '.join(words)}. Worst and "
-                      "best were picked after looking: some class is always worst, by chance too.")
+    figure.caption = (f"Dots are measured, bars are 95 % intervals. {'; '.join(words)}. Both "
+                      "were picked after looking: by chance alone some class is worst.")
     return figure
