@@ -20,7 +20,6 @@ from matplotlib.collections import Collection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Text
-from torch.nn.functional import one_hot
 
 from resnet_lesson import figures
 from resnet_lesson.data.splits import Split
@@ -68,7 +67,6 @@ def cases():
     rng.uniform(0.8, 1.2, (60, 4))   # what follows is drawn as it always was
     split = Split(torch.from_numpy(rng.integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)),
                   torch.arange(20) % 10)
-    truth = one_hot(split.labels, 10)
     right = {"residual": {"1.0": 400, "1.1": 870, "2.0": 860},
              "plain": {"1.0": 100, "1.1": 120, "2.0": None}}
     nine = [f"layer1.{i}" for i in range(9)], [f"layer{1 + i // 3}.{i % 3}" for i in range(9)]
@@ -131,8 +129,6 @@ def cases():
                                        ([("a", 10.0)],)],
         "train_fashion_mnist.confusion": [(torch.tensor(counts), ("a", "b", "c")) for counts in (
             [[8, 2, 0], [0, 9, 1], [5, 0, 5]], [[8, 0, 0], [0, 9, 3], [0, 0, 5]])],
-        "train_fashion_mnist.mistakes": [
-            (split, truth.roll(1, 1) * torch.linspace(1, 3, 20)[:, None]), (split, truth * 9.0)],
         "train_fashion_mnist.per_class": [(torch.tensor(counts), ("a", "b", "c")) for counts in (
             [[95, 5, 0], [0, 99, 1], [50, 0, 50]], [[9, 1, 0], [2, 8, 0], [1, 0, 9]],
             [[8, 2, 0], [0, 0, 0], [1, 0, 9]])],
