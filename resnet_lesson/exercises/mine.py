@@ -16,6 +16,20 @@ FILE, BACKUP = f"{MODULE}.py", f"{MODULE}.backup.py"
 HEADER = '"""My residual network: written in the notebooks of resnet-lesson, every part checked."""'
 MAIN = "if __name__"  # stands for what the file does when it is run
 AGAIN = "and check it again"
+# the file trains by itself as soon as it holds these parts; it is the reader's to change
+TRAINS = {"ResNet18", "accuracy", "train"}
+PROGRAM = '''if __name__ == "__main__":
+    splits = load_fashion_mnist("mini")   # "full" has eleven times the pictures
+    torch.manual_seed(0)
+    model = ResNet18(in_channels=1, num_classes=10)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    with tqdm(total=5 * math.ceil(len(splits.train) / 64), unit="step") as bar:
+        optimizer.register_step_post_hook(lambda *_: bar.update())
+        reached = train(model, optimizer, splits, epochs=5)
+    print("validation accuracy after each epoch:", *reached)
+    print("test accuracy:", accuracy(model, splits.test))'''
+PROGRAM_IMPORTS = {"load_fashion_mnist": "from resnet_lesson.data import load_fashion_mnist",
+                   "math": "import math", "torch": "import torch", "tqdm": "from tqdm import tqdm"}
 _loaded = {}  # path → (text, module): parts of one file are to know each other
 
 
@@ -97,6 +111,9 @@ def _with(text, part, answer):
         else:   # before the part that asks for it
             ends = [i for i, (other, _) in enumerate(body) if other in (part, MAIN)]
             body.insert(min(ends, default=len(body)), (name, code))
+    if {*TRAINS, MAIN} - {name for name, _ in body} == {MAIN}:
+        body.append((MAIN, PROGRAM))
+        imports |= PROGRAM_IMPORTS
     return _joined(head, imports, body)
 
 

@@ -1,12 +1,13 @@
-"""Figures of notebooks 00, 07 and 09: pictures, curves, the confusion matrix, mistakes."""
+"""Figures of notebooks 00, 07 and 09: pictures, steps, intervals, the confusion matrix."""
 
 import numpy as np
 import torch
 
 from resnet_lesson import figures
-from resnet_lesson.figures import COLORS, DASHES, new_figure
+from resnet_lesson.figures import COLORS, SKY, line_look, new_figure
 from resnet_lesson.figures.axes import dots_and_bars, image
 from resnet_lesson.findings.intervals import t_interval, wilson
+from resnet_lesson.words import short
 
 
 @figures.style()
@@ -32,30 +33,76 @@ def examples(split, per_class=6):
 
 
 @figures.style()
-def curves(history):
-    """Draw loss and accuracy by epoch, training and validation, with the best epoch marked."""
-    figure, (left, right) = new_figure(1, 2, size=(11, 4.2))
-    epochs = history.column("epoch")
-    for ax, quantity in ((left, "loss"), (right, "accuracy")):
-        for split in ("train", "validation"):
-            ax.plot(epochs, history.column(f"{split}_{quantity}"), DASHES[split], marker="o",
-                    color=COLORS[split], label=split)
-        ax.set(xlabel="epoch", ylabel=quantity,
-               xticks=epochs if len(epochs) <= 12 else epochs[:: len(epochs) // 6])
-    left.set_ylim(bottom=0)
-    if not epochs:
-        figure.caption = ("No epoch has finished yet; "
-                          f"{len(history.step_losses)} steps were taken.")
-        return figure
-    losses, best = history.column("train_loss"), history.best
-    left.set_ylim(top=1.1 * max([*losses, min(history.column("validation_loss"))]))
-    right.axvline(best["epoch"], color=COLORS["test"], linestyle=":", label="best epoch")
-    right.legend(loc="lower right")
-    left.legend(loc="upper right")
-    figure.caption = (
-        f"Training loss fell from {losses[0]:.2f} to {losses[-1]:.2f} in {len(epochs)} epochs. "
-        f"Validation accuracy was best after epoch {best['epoch']}: "
-        f"{best['validation_accuracy']:.3f}. Losses above the top of the picture are cut off.")
+def changed(rows):
+    """Show pictures (N, 1, H, W) in rows with names, and say how many differ from the first row."""
+    first, *others = rows
+    figure, axes = new_figure(len(rows), len(rows[first]), size=(11, 1.3 * len(rows) + 0.4),
+                              squeeze=False)
+    for line, (name, shown) in zip(axes, rows.items(), strict=True):
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+        for ax, picture in zip(line, shown, strict=True):
+            image(ax, picture[0].numpy(), cmap="gray_r")
+    differ = {name: (rows[name] != rows[first]).flatten(1).any(1).sum() for name in others}
+    words = [f"{name} {count} of {len(rows[name])}" for name, count in differ.items()]
+    figure.caption = f"Pictures that are not as they were {first}: {', '.join(words)}."
+    return figure
+
+
+def one_weight(gradients, **options):
+    """Return a weight that starts at 1 after each step of torch's SGD, given its gradients."""
+    weight = torch.nn.Parameter(torch.tensor(1.0))
+    optimizer, way = torch.optim.SGD([weight], **options), [1.0]
+    for gradient in gradients:
+        weight.grad = torch.tensor(gradient)
+        optimizer.step()
+        way.append(weight.item())
+    return way
+
+
+@figures.style()
+def by_step(curves, quantity):
+    """Draw numbers by step, one line a name, the start at step 0."""
+    figure, ax = new_figure(size=(9.5, 4))
+    ends = []
+    for i, (name, values) in enumerate(curves.items()):
+        look = line_look(i) | ({"marker": ""} if len(values) > 20 else {})
+        ax.plot(values, label=name, **look)
+        high = max(values)
+        most = f", at most {short(high)}" if high > max(values[0], values[-1]) else ""
+        ends.append(f"{name} from {short(values[0])} to {short(values[-1])}{most}")
+    ax.set(xlabel="step", ylabel=quantity)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    figure.caption = f"{quantity[0].upper()}{quantity[1:]}: {'; '.join(ends)}."
+    return figure
+
+
+def coverage(interval, truth, total):
+    """Return in which share of all test sets ``interval(right, total)`` holds the truth."""
+    results = torch.arange(total + 1, dtype=torch.float64)
+    chances = torch.distributions.Binomial(total, torch.tensor(truth).double()).log_prob(results)
+    held = 0.0
+    for right, chance in enumerate(chances.exp().tolist()):
+        low, _, high, *_ = interval(right, total)
+        held += chance * (low <= truth <= high)
+    return held
+
+
+@figures.style()
+def hundred(low, high, truth):
+    """Draw intervals beside the truth, and mark those that miss it."""
+    low, high = (np.asarray(ends, dtype=float) for ends in (low, high))
+    held = (low <= truth) & (truth <= high)
+    figure, ax = new_figure(size=(11, 4))
+    places = np.arange(1, len(low) + 1)
+    for kept, color, width, name in ((held, COLORS["identity"], 2, "holds the truth"),
+                                     (~held, COLORS["plain"], 4, "misses it")):
+        ax.vlines(places[kept], low[kept], high[kept], color=color, linewidth=width, label=name)
+    ax.axhline(truth, color=COLORS["residual"], linestyle=":", label="the truth")
+    ax.set(xlabel="test set", ylabel="share of right answers")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    figure.caption = (f"{held.sum()} of {len(low)} intervals hold the truth, {truth}; "
+                      f"above it: {(low > truth).sum()}, below it: {(high < truth).sum()}.")
     return figure
 
 
@@ -115,78 +162,31 @@ def recipe_table(rows):
 
 
 @figures.style()
-def optimism(chosen, fresh):
-    """Draw accuracy on the pictures that chose the epoch beside accuracy on others.
-
-    Args:
-        chosen: accuracy of the best epoch on the pictures by which it was called best, per run.
-        fresh: accuracy of the same weights on as many pictures that had no say, per run.
-    """
-    gap = np.asarray(chosen, dtype=float) - np.asarray(fresh, dtype=float)
-    low, mean, high, count = t_interval(gap)
-    figure, ax = new_figure(size=(9.5, 4))
-    ax.axvline(0, color=COLORS["identity"], linestyle=":")
-    ax.plot(gap, range(1, count + 1), "o", color=COLORS["validation"], label="one seed")
-    ax.errorbar([mean], [0], xerr=[[mean - low], [high - mean]], fmt="D", capsize=6,
-                color=COLORS["plain"], label="mean and 95 % interval")
-    ax.set(yticks=[], ylim=(-0.8, count + 0.8),
-           xlabel="accuracy where the epoch was chosen − accuracy elsewhere")
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    verdict = ("so choosing on the reported pictures flatters" if low > 0 else
-               "so these runs alone do not show a bias; more of them would narrow the interval")
-    figure.caption = (
-        f"Over {count} seeds the best epoch looks better by {mean:+.3f} on the pictures "
-        f"that chose it (95 % interval {low:+.3f} to {high:+.3f}), {verdict}.")
-    return figure
-
-
-@figures.style()
 def confusion(counts, classes):
-    """Draw a confusion matrix of counts, shape (classes, classes), true class by row."""
-    figure, ax = new_figure(size=(9.5, 8))
-    totals = counts.sum(1, keepdim=True).clamp(min=1)
-    shares = counts / totals
-    image(ax, shares.numpy(), cmap="Blues", vmin=0, vmax=1)
+    """Draw a confusion matrix of counts, shape (classes, classes), true class by row.
+
+    The scale is that of the mistakes; the diagonal, which is right, has a colour of its own.
+    """
+    figure, ax = new_figure(size=(9.5, 7.5))
+    shares = counts / counts.sum(1, keepdim=True).clamp(min=1)
+    wrong = counts.clone().fill_diagonal_(0)
+    missed = np.ma.array(shares.numpy(), mask=np.eye(len(classes), dtype=bool))
+    top = max(missed.max(), 0.01)
+    ax.set_facecolor(SKY)
+    shown = image(ax, missed, cmap="Greys", vmin=0, vmax=top)
+    figure.colorbar(shown, ax=ax, shrink=0.8, label="share of the true class")
     ax.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
     ax.set_yticks(range(len(classes)), classes)
     ax.set(xlabel="predicted class", ylabel="true class")
     for row, column in counts.nonzero().tolist():
+        dark = row != column and shares[row, column] > 0.6 * top
         ax.text(column, row, int(counts[row, column]), ha="center", va="center", fontsize=12,
-                color="white" if shares[row, column] > 0.5 else "black")
-    wrong = counts.clone().fill_diagonal_(0)
+                color="white" if dark else "black")
     row, column = divmod(int(wrong.argmax()), len(classes))
-    right = shares.diagonal()
     figure.caption = (
         f"{int(wrong.sum()):,} of {int(counts.sum()):,} pictures are classified wrongly. The most "
         f"frequent mistake: {classes[row]} taken for {classes[column]}, "
-        f"{int(wrong[row, column])} times. Best recognised: {classes[int(right.argmax())]} "
-        f"({right.max():.2f} right); worst: {classes[int(right.argmin())]} ({right.min():.2f}).")
-    return figure
-
-
-@figures.style()
-def mistakes(split, logits, count=10):
-    """Show the wrong answers that the network is surest of, with what it said and the truth.
-
-    ``logits`` are the network's for the split, (N, classes); at most 10 mistakes are shown.
-    """
-    confidence, answers = logits.softmax(1).max(1)
-    wrong = (answers != split.labels).nonzero().squeeze(1)
-    order = wrong[confidence[wrong].argsort(descending=True)][:count]
-    figure, axes = new_figure(2, 5, size=(11, 6))
-    for ax in axes.flat:
-        ax.axis("off")
-    for ax, i in zip(axes.flat, order.tolist(), strict=False):
-        ax.imshow(split.images[i, 0].numpy(), cmap="gray_r")
-        ax.set_title(f"said {split.classes[answers[i]]} {confidence[i]:.2f}\n"
-                     f"is {split.classes[split.labels[i]]}", fontsize=13)
-    if len(order):
-        figure.caption = (
-            f"The network is wrong on {len(wrong):,} of {len(split):,} pictures; these "
-            f"{len(order)} are the ones it is surest of, at a probability of "
-            f"{confidence[order].min():.2f} or more.")
-    else:
-        figure.caption = f"The network is right on all {len(split):,} pictures."
+        f"{int(wrong[row, column])} times. The blue diagonal is right.")
     return figure
 
 
@@ -207,8 +207,6 @@ def per_class(counts, classes):
     ends = [(name, *found[name]) for name in (order[0], order[-1])]
     words = [f"{name}: {middle:.2f} ({low:.2f} to {high:.2f})" if count else f"{name}: no picture"
              for name, low, middle, high, count in ends]
-    worst, best = (found[name] for name in (order[0], order[-1]))
-    apart = "do not overlap" if best.low > worst.high else "overlap"
-    figure.caption = (f"Dots are measured, bars are 95 % intervals. {'; '.join(words)}. "
-                      f"These two intervals {apart}.")
+    figure.caption = (f"Dots are measured, bars are 95 % intervals. {'; '.join(words)}. Both "
+                      "were picked after looking: by chance alone some class is worst.")
     return figure

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import ipywidgets as widgets
 from IPython import get_ipython
+from IPython.display import display
 from matplotlib.ticker import MaxNLocator
 
 from resnet_lesson import figures
@@ -39,6 +40,7 @@ class TrainingDashboard(FigurePanel):
     def __init__(self, **start):
         self.run = self._history = None
         self._trainer = None  # the thread that trains now
+        self._stored = None   # the output that a saved notebook keeps of it
         self._stopped, self._due, self._failure = False, False, ""
         self._lock = threading.RLock()  # clicks may be handled in a thread of their own
         self.numbers = widgets.HTML()
@@ -61,6 +63,9 @@ class TrainingDashboard(FigurePanel):
             style={"button_color": figures.ORANGE, "text_color": "white", "font_weight": "bold"})
         stop.on_click(lambda _: self._press())
         return {"stop": stop}
+
+    def _ipython_display_(self):
+        self._stored = display(self._repr_mimebundle_(), raw=True, display_id=True)
 
     def watch(self, progress):
         """Take a ``training.Progress``; return ``True`` once the stop button was pressed."""
@@ -111,6 +116,8 @@ class TrainingDashboard(FigurePanel):
                 by_hand = error is None or isinstance(error, KeyboardInterrupt)
                 self.run.outcome = "interrupted" if by_hand else type(error).__name__
             self.update()
+            if self._stored is not None:   # so that it is saved as it is now, and not empty
+                self._stored.update(self._repr_mimebundle_(), raw=True)
         except Exception as failure:
             self._fail(failure)
 

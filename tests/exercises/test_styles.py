@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import io
 import itertools
 import math
 
@@ -12,7 +13,9 @@ import torchvision
 from scipy import signal, stats
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
 
+from resnet_lesson import training
 from resnet_lesson.exercises import (
     batch_norm,
     convolution_sizes,
@@ -706,6 +709,69 @@ def step_by_hand(model, optimizer, X, y):
 TRAIN_STEP = [step_zeroing_first, step_zeroing_last, step_by_log_softmax, step_by_hand]
 
 
+def accuracy_by_loop(net, pictures):
+    before, hits = net.training, 0
+    net.train(False)
+    for features, labels in pictures.batches(64):
+        hits += sum(a == b for a, b in zip(net(features).argmax(-1), labels, strict=True))
+    net.train(before)
+    return hits / len(pictures)
+
+
+def all_right(model, split):
+    return (model.eval()(split.pixels(slice(None))).argmax(1) == split.labels).float()
+
+
+ACCURACY = [accuracy_by_loop, lambda model, split: all_right(model, split).mean(),
+            lambda model, split: np.mean(all_right(model, split).numpy()),
+            lambda model, split: training.evaluate(model, split, progress=False).accuracy]
+
+
+def train_by_loader(model, optimizer, splits, epochs):
+    pictures = TensorDataset(splits.train.pixels(slice(None)), splits.train.labels)
+    loader, accuracies, best = DataLoader(pictures, batch_size=64, shuffle=True), [], -1
+    for _ in range(epochs):
+        model.train()
+        for X, y in loader:
+            step_zeroing_last(model, optimizer, X, y)
+        accuracies += [all_right(model, splits.validation).mean()]
+        if accuracies[-1] > best:
+            best = accuracies[-1]
+            state = {name: value.clone() for name, value in model.state_dict().items()}
+    model.load_state_dict(state)
+    return accuracies
+
+
+def train_by_permutation(model, optimizer, splits, epochs):
+    states, reached = [], np.zeros(epochs)
+    for epoch in range(epochs):
+        for chosen in torch.randperm(len(splits.train)).split(64):
+            step_by_log_softmax(model, optimizer, splits.train.images[chosen] / 255,
+                                splits.train.labels[chosen])
+        reached[epoch] = accuracy_by_loop(model, splits.validation)
+        states.append(copy.deepcopy(model))
+    model.load_state_dict(states[reached.argmax()].state_dict())
+    return reached
+
+
+def train_seeded(model, optimizer, splits, epochs, judge=accuracy_by_loop):
+    accuracies, kept = (), io.BytesIO()
+    for epoch in range(epochs):
+        for batch in splits.train.batches(64, generator=torch.Generator().manual_seed(epoch)):
+            step_zeroing_first(model.train(), optimizer, *batch)
+        accuracies += (judge(model, splits.validation),)
+        if max(accuracies) == accuracies[-1]:
+            kept = io.BytesIO()
+            torch.save(model.state_dict(), kept)
+    kept.seek(0)
+    model.load_state_dict(torch.load(kept))
+    return accuracies
+
+
+TRAIN = [train_by_loader, train_by_permutation, train_seeded,
+         lambda *given: train_seeded(*given, judge=ACCURACY[3])]
+
+
 def confounds_by_loop(plain, residual):
     found = []
     for name in {**plain, **residual}:
@@ -959,7 +1025,7 @@ BY_MODULE = {
     batch_norm: ("BATCH_NORM", "FOLD"),
     residual_block: ("RESIDUAL", "BASIC_BLOCK", "SILENCE"),
     resnet18: ("STAGE", "RESNET18", "COST"),
-    train_fashion_mnist: ("TRAIN_STEP",),
+    train_fashion_mnist: ("TRAIN_STEP", "ACCURACY", "TRAIN"),
     with_and_without: ("CONFOUNDS", "PAIRED_INTERVAL"),
     looking_inside: ("WITHOUT_BLOCK", "CALIBRATION"),
     python_corner: ("CURVE", "GAIN", "PEEK", "TOWER"),

@@ -20,7 +20,6 @@ from matplotlib.collections import Collection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Text
-from torch.nn.functional import one_hot
 
 from resnet_lesson import figures
 from resnet_lesson.data.splits import Split
@@ -30,7 +29,6 @@ from resnet_lesson.figures import residual_block, resnet18
 from resnet_lesson.networks import resnet
 from resnet_lesson.networks.blocks import BasicBlock, Bottleneck
 from resnet_lesson.networks.mutants import Finding
-from resnet_lesson.training.history import History
 
 CAPTIONS = Path(__file__).with_name("captions.json")
 MODULES = [importlib.import_module(f"resnet_lesson.figures.{found.name}")
@@ -42,12 +40,6 @@ DRAWING = {f"{module.__name__.rpartition('.')[2]}.{name}": function
            and "new_figure(" in inspect.getsource(function)}
 RECORDED = {"gradient_sum.flow", "with_and_without.published", "with_and_without.gaps",
             "with_and_without.norms"}  # drawn from results, not made up
-
-
-def history(*validation):
-    return History({}, [{"epoch": i, "train_loss": 2 / i, "train_accuracy": 0.1 * i,
-                         "validation_loss": 2 / i, "validation_accuracy": value}
-                        for i, value in enumerate(validation, 1)], [2.0] * 7)
 
 
 def examined(*rows):
@@ -75,7 +67,6 @@ def cases():
     rng.uniform(0.8, 1.2, (60, 4))   # what follows is drawn as it always was
     split = Split(torch.from_numpy(rng.integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)),
                   torch.arange(20) % 10)
-    truth = one_hot(split.labels, 10)
     right = {"residual": {"1.0": 400, "1.1": 870, "2.0": 860},
              "plain": {"1.0": 100, "1.1": 120, "2.0": None}}
     nine = [f"layer1.{i}" for i in range(9)], [f"layer{1 + i // 3}.{i % 3}" for i in range(9)]
@@ -127,15 +118,17 @@ def cases():
         "resnet18.bought": [([resnet18.published(depth) for depth in depths],)
                             for depths in ((18, 50, 152), (18, 34))],
         "train_fashion_mnist.examples": [(split, 1), (split.take(slice(3)), 1)],
-        "train_fashion_mnist.curves": [(history(0.3, 0.8, 0.7),), (history(),)],
+        "train_fashion_mnist.changed": [
+            ({"stored": few, "other": torch.cat([few[:1], 255 - few[1:]])},) for few in (
+                split.images[:3], split.images[:5])],
+        "train_fashion_mnist.by_step": [({"one": [1.0, 0.5, -0.25], "two": [1.0, end]}, "a rate")
+                                        for end in (0.03, 20)],
+        "train_fashion_mnist.hundred": [([0.8, 0.85, 0.91], [0.9, high, 0.99], 0.9)
+                                        for high in (0.95, 0.89)],
         "train_fashion_mnist.ladder": [([("a", 10.0), ("b", 15.0), ("c", 150.0), ("d", 168.0)],),
                                        ([("a", 10.0)],)],
-        "train_fashion_mnist.optimism": [([0.90, 0.91, 0.92, 0.91], fresh) for fresh in (
-            [0.88, 0.89, 0.89, 0.89], [0.92, 0.88, 0.92, 0.89], [0.95, 0.95, 0.96, 0.95])],
         "train_fashion_mnist.confusion": [(torch.tensor(counts), ("a", "b", "c")) for counts in (
             [[8, 2, 0], [0, 9, 1], [5, 0, 5]], [[8, 0, 0], [0, 9, 3], [0, 0, 5]])],
-        "train_fashion_mnist.mistakes": [
-            (split, truth.roll(1, 1) * torch.linspace(1, 3, 20)[:, None]), (split, truth * 9.0)],
         "train_fashion_mnist.per_class": [(torch.tensor(counts), ("a", "b", "c")) for counts in (
             [[95, 5, 0], [0, 99, 1], [50, 0, 50]], [[9, 1, 0], [2, 8, 0], [1, 0, 9]],
             [[8, 2, 0], [0, 0, 0], [1, 0, 9]])],

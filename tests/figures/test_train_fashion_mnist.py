@@ -1,7 +1,6 @@
 """Figures about data and training draw their data; captions are pinned for all together."""
 
 import torch
-from torch.nn.functional import one_hot
 
 from resnet_lesson.figures import train_fashion_mnist as pictures
 
@@ -18,15 +17,6 @@ def test_confusion_writes_each_count_that_is_not_zero():
     figure = pictures.confusion(torch.tensor([[8, 2, 0], [0, 9, 1], [5, 0, 5]]), ("a", "b", "c"))
     written = {text.get_position(): text.get_text() for text in figure.axes[0].texts}
     assert written == {(0, 0): "8", (1, 0): "2", (1, 1): "9", (2, 1): "1", (0, 2): "5", (2, 2): "5"}
-
-
-def test_mistakes_are_those_the_network_is_surest_of(mini):
-    split = mini.test
-    logits = one_hot((split.labels + 1) % 10, 10) * torch.linspace(1, 9, len(split))[:, None]
-    figure = pictures.mistakes(split, logits, count=4)
-    sure = logits[-4:].softmax(1).max(1).values.min()
-    assert "wrong on 1,000 of 1,000" in figure.caption and f"{sure:.2f} or more" in figure.caption
-    assert figure.axes[0].get_title().endswith(f"is {split.classes[int(split.labels[-1])]}")
 
 
 def test_a_class_without_pictures_has_the_whole_bar():

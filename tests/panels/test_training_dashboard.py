@@ -4,6 +4,7 @@ import math
 import re
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -259,6 +260,15 @@ def test_the_end_of_the_cell_ends_the_run(cell, ending, words):
     assert panel.buttons["stop"].disabled and not panel.buttons["reset"].disabled
     cell("pass")
     assert repr(panel).startswith(words)
+
+
+def test_what_is_saved_of_the_panel_shows_the_run_that_ended(cell, monkeypatch):
+    saved = []
+    handle = SimpleNamespace(update=lambda bundle, raw: saved.append(bundle["text/plain"]))
+    monkeypatch.setattr(module, "display", lambda *_, **__: handle)
+    cell("panel")
+    cell("run.go_on(panel.watch)")
+    assert len(saved) == 1 and saved[0].startswith("Finished: 3 epochs")
 
 
 def test_a_run_that_goes_on_in_the_next_cell_is_no_other_run(cell):
