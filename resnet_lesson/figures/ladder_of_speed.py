@@ -4,6 +4,9 @@ import math
 from itertools import accumulate, pairwise
 from statistics import fmean, median
 
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
 from resnet_lesson import figures
 from resnet_lesson.experiments.recipes import JOINED
 from resnet_lesson.figures import BLUE, GREY, ORANGE, line_look, new_figure
@@ -20,6 +23,13 @@ def told(ratios):
     """Return ratios in words: their median and their range."""
     return (f"× {median(ratios):.3g} ({min(ratios):.3g} to {max(ratios):.3g} in "
             f"{len(ratios)} rounds)")
+
+
+def millions(network, size):
+    """Return the multiply-adds of one grey picture on its way through a network, in millions."""
+    with FlopCounterMode(display=False) as counter:
+        network.eval()(torch.zeros(1, 1, size, size))
+    return counter.get_total_flops() / 2e6   # it counts a multiply-add as two
 
 
 def ways_table(timings):
@@ -53,12 +63,10 @@ def ladder(rungs):
     ax.set(xscale="log", xlim=(low, high), xlabel="times as fast (logarithmic)")
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
-    *said, _ = (f"{name} × {middle:.3g}" for name, middle in zip(rungs, middles, strict=True))
     figure.caption = (
-        "A dot is a round, a line the median; left of 1 the change made it slower. Each rung "
-        f"beside the one below it: {'; '.join(said)}. The product of these medians is "
-        f"{math.prod(middles[:-1]):.3g}; measured in turns, the top is {middles[-1]:.3g} times "
-        "as fast as the bottom.")
+        "A dot is a round, a line the median; left of 1 the change made it slower. The rungs' "
+        f"medians multiply to {math.prod(middles[:-1]):.3g}; measured in turns, the top is "
+        f"{middles[-1]:.3g} times as fast as the bottom.")
     return figure
 
 

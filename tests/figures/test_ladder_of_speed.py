@@ -1,6 +1,7 @@
 """The ladder and the tables of the recipes say what their numbers say, and turn with them."""
 
 import pytest
+import torch
 
 from resnet_lesson.experiments import table
 from resnet_lesson.figures import ladder_of_speed as pictures
@@ -16,11 +17,15 @@ def run(recipe, seed, accuracy, source="full", validation=(0.8, 0.9), **more):
 
 def test_the_ladder_multiplies_medians_and_marks_the_direct_measurement():
     figure = pictures.ladder({"a": [1, 2, 9], "b": [0.5, 0.5, 3], "top against bottom": [7, 8, 9]})
-    assert "a × 2; b × 0.5. The product of these medians is 1;" in figure.caption
-    assert "the top is 8 times" in figure.caption
+    assert "medians multiply to 1; measured in turns, the top is 8 times" in figure.caption
+    assert [text.get_text() for text in figure.axes[0].texts] == [" × 2", " × 0.5", " × 8"]
     dots = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
     assert [list(line.get_xdata()) for line in dots] == [[1, 2, 9], [0.5, 0.5, 3], [7, 8, 9]]
     assert dots[0].get_color() == dots[1].get_color() != dots[2].get_color()
+
+
+def test_millions_of_multiply_adds():
+    assert pictures.millions(torch.nn.Conv2d(1, 1000, 3, padding=1), 100) == 90
 
 
 def test_the_table_of_ways_shows_the_limits_and_who_does_not_agree():
@@ -93,7 +98,11 @@ def test_what_notebook_a3_says_of_the_recipes():
     ends = {}
     for (recipe, _, _), epochs in pictures.runs(table.read("recipes")).items():
         ends.setdefault(recipe, []).append(epochs[-1]["test_accuracy"])
+        if recipe == "book":
+            assert epochs[-1]["train_accuracy"] > 0.999
     (book,) = ends["book"]
+    assert book - ends["small"][0] < 1.5 * (table.read("full_run")[-1]["test_accuracy"]
+                                            - ends["small"][0])
     assert max(ends["quick"]) < book < min(ends["fast"])
     assert 0.02 <= book - ends["small"][0] <= 0.03
     seconds = {line[0]: float(line[4].replace(",", "")) for line in
