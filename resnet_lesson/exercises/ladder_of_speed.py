@@ -68,7 +68,7 @@ IN_TURNS = Exercise(
            "In one branch: old, new = before(), after(). In the other: new, old = after(), "
            "before()."),
     remark="A steady drift now helps one side in even rounds, and the other in odd ones.",
-    minutes=7, difficulty=2)
+    minutes=6, difficulty=2)
 
 # ---------------------------------------------------------------- a part that gets faster
 

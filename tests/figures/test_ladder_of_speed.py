@@ -77,8 +77,8 @@ def test_a_pair_is_decided_where_its_interval_leaves_out_zero(gains, verdict):
 
 
 def test_the_worst_fall_is_that_of_the_worst_seed_and_of_the_last_epochs():
-    rows = run("a", 0, 0.9, validation=(0.8, 0.9)) + run("b", 0, 0.9, validation=(0.9, 0.85))
-    rows += run("a", 1, 0.9, validation=(0.9, 0.7))
+    rows = run("a", 0, 0.9, validation=(0.9, 0.7)) + run("b", 0, 0.9, validation=(0.9, 0.85))
+    rows += run("a", 1, 0.9, validation=(0.8, 0.9))
     assert pictures.worst_falls(rows) == pytest.approx({"a": 0.2, "b": 0.05})
     assert pictures.worst_falls(rows, last=1) == {"a": 0, "b": 0}
     recorded = table.read("recipes")   # what the notebook says of them
