@@ -19,7 +19,7 @@ from resnet_lesson.tools import copies
 
 CHECK = re.compile(r"^(?:exercises\.)?([A-Z_0-9]+)\.check\((.+)\)$", re.MULTILINE)
 PARTS = {"output_size", "BatchNorm2d", "Residual", "BasicBlock", "make_stage", "ResNet18",
-         "train_step", "accuracy", "train", "paired_interval"}
+         "train_step", "accuracy", "train", "paired_interval", "in_turns"}
 ON_FEW_PICTURES = """
 import runpy
 from resnet_lesson import data

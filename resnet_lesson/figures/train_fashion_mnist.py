@@ -6,7 +6,7 @@ import torch
 from resnet_lesson import figures
 from resnet_lesson.figures import COLORS, SKY, line_look, new_figure
 from resnet_lesson.figures.axes import dots_and_bars, image
-from resnet_lesson.findings.intervals import t_interval, wilson
+from resnet_lesson.findings.intervals import wilson
 from resnet_lesson.words import short
 
 
@@ -104,61 +104,6 @@ def hundred(low, high, truth):
     figure.caption = (f"{held.sum()} of {len(low)} intervals hold the truth, {truth}; "
                       f"above it: {(low > truth).sum()}, below it: {(high < truth).sum()}.")
     return figure
-
-
-@figures.style()
-def ladder(rungs):
-    """Draw how many pictures a second each rung trains on, and what it gained over the last.
-
-    ``rungs`` are (name, pictures per second) from the bottom up, one change each.
-    """
-    names, speeds = zip(*rungs, strict=True)
-    gains = [speed / before for before, speed in zip(speeds, speeds[1:], strict=False)]
-    figure, ax = new_figure(size=(11, 0.75 * len(rungs) + 1.3))
-    ax.barh(range(len(rungs)), speeds, color=COLORS["validation"], height=0.6)
-    ax.set_yticks(range(len(rungs)), names)
-    ax.set(xscale="log", xlabel="pictures a second in training (logarithmic)")
-    ax.set_xlim(right=3 * max(speeds))
-    words = ["", *(f"  × {gain:.2g}" for gain in gains)]
-    for place, (speed, gain) in enumerate(zip(speeds, words, strict=True)):
-        ax.text(speed, place, f" {speed:,.0f}{gain}", va="center", fontsize=13)
-    if not gains:
-        figure.caption = f"{names[0]}: {speeds[0]:,.0f} pictures a second on this machine."
-        return figure
-    most, least = int(np.argmax(gains)), int(np.argmin(gains))
-    figure.caption = (
-        f"From {speeds[0]:,.0f} to {speeds[-1]:,.0f} pictures a second on this machine, "
-        f"{speeds[-1] / speeds[0]:.2g} times as many. The largest step: {names[most + 1]} "
-        f"(× {gains[most]:.2g}); the smallest: {names[least + 1]} (× {gains[least]:.2g}).")
-    return figure
-
-
-def recipe_table(rows):
-    """Return (headings, lines) for ``show_table``: what the recorded recipes reach, one a line.
-
-    A recipe that also averaged over several views of each test picture has a second line for that.
-
-    ``rows`` are those of ``experiments.table.read("recipes")``; a run's last has its accuracy.
-    """
-    runs = {}
-    for row in rows:
-        if row["test_accuracy"] != "":
-            runs.setdefault((row["recipe"], row["data"]), []).append(row)
-    lines = []
-    for (recipe, source), last in runs.items():
-        first = last[0]
-        for column, name in (("test_accuracy", recipe),
-                             ("views_accuracy", f"{recipe}, {first.get('views')} views")):
-            if first.get(column, "") == "":
-                continue
-            spread = t_interval([row[column] for row in last])
-            between = (f"{spread.low:.3f} to {spread.high:.3f}" if len(last) > 1
-                       else "unknown from one seed")
-            lines.append([name, source, f"{first['parameters']:,}", first["epochs"],
-                          f"{first['epochs'] * first['steps']:,}", len(last),
-                          f"{spread.middle:.4f}", between])
-    return (["recipe", "pictures from", "parameters", "epochs", "steps", "seeds",
-             "test accuracy", "95 % interval over seeds"], lines)
 
 
 @figures.style()

@@ -79,7 +79,7 @@ def ten_crops(X):
     """Return ten views of a batch, each (N, C, H, W): four corners, centre, their mirror images.
 
     They are cut from the pictures with a black margin of one pixel, so that a corner is the picture
-    moved by a pixel both ways (He et al. 2016, section 4.1, "10-crop testing").
+    moved by a pixel both ways. (He et al. 2016, section 3.4, cut theirs from a larger picture.)
     """
     from torchvision.transforms.functional import ten_crop  # takes a second to import
 

@@ -51,5 +51,5 @@ FAST_LONG = Recipe(fast_network, _FAST | {
     "epochs": 20, "augment": Augment(shift=2, flip=True, erase=8)}, views=10)
 # After a change: delete its rows in results/recipes.csv and its folders in runs/recipes, and train
 # it anew with the lines for it under `results` in the Makefile; bring README's table of recipes up
-# to that file; publish notebook 07 anew, with `python -m resnet_lesson.tools.publish 07`.
+# to that file; publish notebook A3 anew, with `python -m resnet_lesson.tools.publish A3`.
 RECIPES = {"book": BOOK, "small": SMALL, "quick": QUICK, "fast": FAST, "fast-long": FAST_LONG}

@@ -20,6 +20,7 @@ from resnet_lesson.exercises import (
     batch_norm,
     convolution_sizes,
     gradient_sum,
+    ladder_of_speed,
     looking_inside,
     python_corner,
     residual_block,
@@ -1017,6 +1018,64 @@ MISSED = [lambda t, c: [m for m, s in t.items() if not s & set(c)],
           lambda t, c: tuple(m for m in t if all(k not in t[m] for k in c)),
           lambda t, c: list(filter(lambda m: sum(k in t[m] for k in c) == 0, t))]
 
+
+
+def turns_reversed(before, after, rounds):
+    found = []
+    for i in rounds:
+        sides = [before, after]
+        if i % 2:
+            sides.reverse()
+        seconds = {side: side() for side in sides}
+        found += [seconds[before] / seconds[after]]
+    return np.array(found)
+
+
+def turns_flipping(first, second, count):
+    ratios, straight = (), True
+    for _ in count:
+        if straight:
+            a = first()
+            b = second()
+        else:
+            b = second()
+            a = first()
+        straight = not straight
+        ratios += (a / b,)
+    return ratios
+
+
+IN_TURNS = [turns_reversed, turns_flipping,
+            lambda b, a, rounds: torch.tensor([b() / a() if i % 2 == 0 else 1 / (a() / b())
+                                               for i in rounds]),
+            lambda one, other, turns: [(lambda x, y: y / x)(other(), one()) if n % 2 else
+                                       one() / other() for n in turns]]
+AMDAHL = [lambda share, factor: factor / (factor * (1 - share) + share),
+          lambda p, s: torch.tensor(1 / (1 - p * (1 - 1 / s))),
+          lambda s, f: np.float64((1 - s) + s / f) ** -1, lambda s, f: 100 / (100 - 100 * s
+                                                                              + 100 * s / f)]
+
+
+def pictures_by_counting(one, other):
+    b, c, n = (one & ~other).sum(), (other & ~one).sum(), len(one)
+    return (c - b) / n, 1.96 * (b + c - (b - c) ** 2 / n).sqrt() / n
+
+
+def pictures_in_numpy(one, other):
+    d = other.numpy().astype(int) - one.numpy().astype(int)
+    return np.array([d.mean(), stats.norm.ppf(0.975) * stats.sem(d)])
+
+
+def pictures_by_loop(one, other):
+    d = [int(b) - int(a) for a, b in zip(one, other, strict=True)]
+    mean = sum(d) / len(d)
+    return [mean, 1.96 * math.sqrt(sum((x - mean) ** 2 for x in d) / (len(d) - 1) / len(d))]
+
+
+PAIRED_PICTURES = [pictures_by_counting, pictures_in_numpy, pictures_by_loop,
+                   lambda a, b: torch.stack([(b.double() - a.double()).mean(), 1.96 * (
+                       b.double() - a.double()).var().div(len(a)).sqrt()])]
+
 BY_MODULE = {
     start_here: ("SHARE_RIGHT",),
     residual_idea: ("COEFFICIENTS", "STACK", "IDENTITY", "START", "SILENT"),
@@ -1030,6 +1089,7 @@ BY_MODULE = {
     looking_inside: ("WITHOUT_BLOCK", "CALIBRATION"),
     python_corner: ("CURVE", "GAIN", "PEEK", "TOWER"),
     two_networks_equal: ("FIRST_DIFFERENCE", "MISSED", "SAME_NETWORK"),
+    ladder_of_speed: ("IN_TURNS", "AMDAHL", "PAIRED_PICTURES"),
 }
 STYLES = [(getattr(module, name), number, answer) for module, names in BY_MODULE.items()
           for name in names for number, answer in enumerate(globals()[name])]

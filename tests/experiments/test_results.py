@@ -9,7 +9,7 @@ import pytest
 from resnet_lesson import data
 from resnet_lesson.experiments import full_run, small_pair, sweep, table
 from resnet_lesson.experiments import recipes as recorded_recipes
-from resnet_lesson.figures.train_fashion_mnist import recipe_table
+from resnet_lesson.figures.ladder_of_speed import recipe_table
 from resnet_lesson.networks import resnet
 from resnet_lesson.training.recipes import RECIPES
 

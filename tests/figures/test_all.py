@@ -38,8 +38,8 @@ DRAWING = {f"{module.__name__.rpartition('.')[2]}.{name}": function
            for name, function in inspect.getmembers(module, inspect.isfunction)
            if function.__module__ == module.__name__ and not name.startswith("_")
            and "new_figure(" in inspect.getsource(function)}
-RECORDED = {"gradient_sum.flow", "with_and_without.published", "with_and_without.gaps",
-            "with_and_without.norms"}  # drawn from results, not made up
+RECORDED = {"gradient_sum.flow", "ladder_of_speed.progress", "with_and_without.published",
+            "with_and_without.gaps", "with_and_without.norms"}  # drawn from results, not made up
 
 
 def examined(*rows):
@@ -74,7 +74,7 @@ def cases():
         (nine[0], range(9)), (nine[0], (3, 8, 1, 6, 0, 7, 2, 5, 4)),
         (nine[1], (7, 1, 2, 8, 3, 4, 9, 5, 6)), (nine[1], (7, 4, 3, 8, 2, 6, 9, 1, 5)))]
     fourfifths = torch.arange(1000) % 5 < 4
-    rows, sweep = experiment.load(), table.read("sweep")
+    rows, sweep, recorded = experiment.load(), table.read("sweep"), table.read("recipes")
     return {
         "batch_norm.three_rates": [({0.1: 0.8, 0.5: 0.7}, {0.1: 0.6, 0.5: low})
                                    for low in (0.1, 0.4)],
@@ -95,6 +95,9 @@ def cases():
         "gradient_sum.shattered": [
             ({("residual", "none"): [[1, 0.9, 0.8], [1, 0.7, 0.6]],
               ("plain", "batch norm"): [[1, 0, 0], [1, end, 0]]}, [1, 2]) for end in (0.1, 0.5)],
+        "ladder_of_speed.ladder": [({"a": [1, 1.1, 0.9], "b": [7, 8, 7.5], "top": [end, 9, 8]},)
+                                   for end in (7, 70)],
+        "ladder_of_speed.progress": [(recorded, (0.893, 0.922)), (recorded, (0.9,))],
         "looking_inside.feature_maps": [(noise[0, :1], {"stem": noise[0] * (noise[0] > low)}, 3)
                                         for low in (0, 0.5)],
         "looking_inside.shares": [({"1.0": 0.5, "1.1": end, "2.0": 0.75},) for end in (0.2, 0.9)],
@@ -125,8 +128,6 @@ def cases():
                                         for end in (0.03, 20)],
         "train_fashion_mnist.hundred": [([0.8, 0.85, 0.91], [0.9, high, 0.99], 0.9)
                                         for high in (0.95, 0.89)],
-        "train_fashion_mnist.ladder": [([("a", 10.0), ("b", 15.0), ("c", 150.0), ("d", 168.0)],),
-                                       ([("a", 10.0)],)],
         "train_fashion_mnist.confusion": [(torch.tensor(counts), ("a", "b", "c")) for counts in (
             [[8, 2, 0], [0, 9, 1], [5, 0, 5]], [[8, 0, 0], [0, 9, 3], [0, 0, 5]])],
         "train_fashion_mnist.per_class": [(torch.tensor(counts), ("a", "b", "c")) for counts in (
