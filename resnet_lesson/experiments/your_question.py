@@ -55,15 +55,12 @@ def pairs(rows, names, rates):
     """Return the ``Pairs`` in rows, at each arm's best of the rates in its runs with seed 0."""
     runs = [{(row["lr"], row["seed"]): row for row in rows if row["arm"] == name}
             for name in names]
-    one, other = (_best(own, rates) for own in runs)
+    one, other = (min(rates, key=lambda lr, own=own: own.get((lr, 0), {}).get(
+        "validation_error", 1)) for own in runs)
     seeds = sorted({seed for lr, seed in runs[0] if seed and lr == one}
                    & {seed for lr, seed in runs[1] if seed and lr == other})
     return Pairs(tuple(names), tuple(rates), (one, other),
                  {seed: (runs[0][one, seed], runs[1][other, seed]) for seed in seeds})
-
-
-def _best(runs, rates):
-    return min(rates, key=lambda lr: runs.get((lr, 0), {}).get("validation_error", 1))
 
 
 class Arm:
@@ -72,19 +69,19 @@ class Arm:
     def __init__(self, make, splits, settings):
         """Try the arm on a few pictures, so that what cannot be compared is refused at once."""
         if isinstance(make, nn.Module) or not callable(make):
-            raise ValueError(f"an arm is a function that builds a network, got {make!r:.60}; write "
-                             "one with def, and give its name without brackets")
+            raise ValueError("an arm is a function that builds a network, got a "
+                             f"{type(make).__name__}; give a function's name, without brackets")
         self.make, self.splits, self.settings = make, splits, settings
         self.name = getattr(make, "__name__", "arm").replace("_", " ")
-        one, other = (list(self.build(seed)[0].parameters()) for seed in (1, 2))
+        one, other = (self.build(seed)[0].parameters() for seed in (1, 2))
         if all(map(torch.equal, one, other)):
             raise ValueError(f"arm “{self.name}” has the same first weights for every seed; build "
                              "a new network inside it, and set no seed there")
         few = splits._replace(train=splits.train.take(slice(4 * settings["batch_size"])),
                               validation=splits.validation.take(slice(64)))
         history, model, _ = self.train(few, 1e-3, 0)
-        losses = [f"{loss:.4g}" for loss in history.step_losses + history.column("validation_loss")]
-        does = f"{losses} {history.settings} {splits}"
+        losses = history.step_losses + history.column("validation_loss")
+        does = f"{[f'{loss:.4g}' for loss in losses]} {history.settings} {splits}"
         self.mark = f"arm-{hashlib.sha1(does.encode()).hexdigest()[:8]}"   # what tells it apart
         if self.mark not in _estimates:
             own = {name: history.settings[name] for name in ("batch_size", "epochs", "size")}
@@ -101,7 +98,7 @@ class Arm:
                      for frame in traceback.extract_tb(error.__traceback__)
                      if not {"site-packages", "resnet_lesson", "<string>"} & set(
                          Path(frame.filename).parts)]
-            what = (str(error).strip() or "no words").split("\n")[0].rstrip(".")
+            what = str(error).strip().split("\n")[0].rstrip(".")
             raise ValueError(f"arm “{self.name}” fails ({''.join(lines[-1:])}"
                              f"{type(error).__name__}: {what}); mend it, and try it alone on "
                              "splits.train.pixels(slice(8))") from error
@@ -128,7 +125,7 @@ class Arm:
             except DivergedError as error:
                 return error.history, model, 1
 
-    def row(self, lr, seed, watch):
+    def row(self, lr, seed, watch=None):
         """Return the row of one run; where it was stopped, raise ``KeyboardInterrupt``."""
         start = time.perf_counter()
         history, model, diverged = self.train(self.splits, lr, seed, watch)
@@ -140,8 +137,7 @@ class Arm:
                 1 - evaluate(model, split, progress=False).accuracy, 6)
         return found | table.environment() | {
             "arm": self.name, "mark": self.mark, "lr": lr, "seed": seed, "diverged": diverged,
-            "steps": len(history.step_losses), "seconds": time.perf_counter() - start,
-            "parameters": sum(value.numel() for value in model.parameters())}
+            "steps": len(history.step_losses), "seconds": time.perf_counter() - start}
 
     def seconds(self, rows=()):
         """Return what a run takes: what finished ones took, else what measured steps say."""
@@ -153,22 +149,19 @@ def compare(first, second, splits, *, minutes, rates=(0.1,), most=math.inf, path
             progress=True, epochs=2, batch_size=64, **settings):
     """Train two arms in pairs, equal in seed, until the minutes are used; return the ``Pairs``.
 
-    Among several rates, runs with seed 0 choose each arm's best by validation error. Finished
-    runs are kept in a file: after a stop the same call goes on, and more minutes add pairs. The
-    test split is not asked.
+    After a stop the same call goes on, and more minutes add pairs. The test split is not asked.
 
     Args:
         first, second: the arms.
         splits: pictures to train and to validate on.
         minutes: how long all runs of the comparison may take, finished ones included.
-        rates: learning rates, the same for both arms.
+        rates: of several, runs with seed 0 choose each arm's best by validation error.
         most: pairs at most.
-        path: the file; by default ``my_question.csv`` in the reader's folder.
+        path: where runs are kept; by default ``my_question.csv`` in the reader's folder.
         progress: show a bar of the seconds used.
         epochs, batch_size, **settings: of both arms, as in ``fit``.
 
-    Raises:
-        ValueError: an arm cannot be compared or fails, or the minutes are too few for two pairs.
+    A ``ValueError`` says why arms cannot be compared, and how many minutes two pairs need.
     """
     settings |= {"epochs": epochs, "batch_size": batch_size}
     rates = [float(f"{Settings(lr=lr, **settings).lr:.6g}") for lr in rates]   # as a file holds it
@@ -181,22 +174,21 @@ def compare(first, second, splits, *, minutes, rates=(0.1,), most=math.inf, path
     rows = [row | {"arm": names[marks.index(row["mark"])]}
             for row in (table.read(path) if path.exists() else [])
             if row["mark"] in marks and row["lr"] in rates]
-    runs = 2 + (len(rates) if len(rates) > 1 else 0)   # of each arm, at least
-    used, lack = sum(row["seconds"] for row in rows), sum(
-        arm.seconds(rows) * max(runs - [row["mark"] for row in rows].count(arm.mark), 0)
-        for arm in arms)
+    used, runs = sum(row["seconds"] for row in rows), 2 + (len(rates) if len(rates) > 1 else 0)
+    lack = sum(arm.seconds(rows) * max(runs - sum(row["mark"] == arm.mark for row in rows), 0)
+               for arm in arms)
     if lack and used + lack > 60 * minutes:
         raise ValueError(f"minutes={minutes:g} is too short for {2 * runs} runs: two pairs, and "
                          "each arm at each rate where there are several; give minutes="
                          f"{math.ceil((used + lack) / 6 + 1e-6) / 10:g}, or fewer epochs")
+    pair = sum(arm.seconds(rows) for arm in arms)
+    bar = tqdm(total=max(min(60 * minutes, (runs - 2 + most) * pair), used), initial=used,
+               file=sys.stdout, bar_format="{desc} |{bar}| {n:.0f} of {total:.0f} s",
+               disable=not progress)
 
     def watch(_):
         bar.update(min(used + time.perf_counter() - start, bar.total) - bar.n)
 
-    pair = sum(arm.seconds(rows) for arm in arms)
-    bar = tqdm(total=max(min(60 * minutes, (runs - 2 + most) * pair), used), file=sys.stdout,
-               initial=used, bar_format="{desc} |{bar}| {n:.0f} of {total:.0f} s",
-               disable=not progress)
     try:
         while left := _left(rows, arms, pairs(rows, names, rates), most):
             if used + sum(arm.seconds(rows) for arm, _, _ in left) > 60 * minutes:
@@ -231,11 +223,7 @@ def _left(rows, arms, found, most):
 
 
 class StochasticDepth(nn.Module):
-    """A block whose branch is left out at random in training (Huang et al. 2016).
-
-    In training it stays with probability ``survival``, for all pictures of a batch; in evaluation
-    it is always there, times that probability.
-    """
+    """A block whose branch stays with some probability in training (Huang et al. 2016)."""
 
     def __init__(self, block, survival):
         super().__init__()

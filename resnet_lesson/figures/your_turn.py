@@ -32,6 +32,7 @@ def pairs(found):
                           upright=False)
     right.set_yticks([0, -1], list(MEASURES.values()))
     right.set(ylim=(-1.6, 0.5), xlabel=f"error, {found.names[0]} − {found.names[1]}")
+    right.locator_params(axis="x", nbins=5)
     figure.caption = ("A line or a black dot per seed; right, means with 95 % intervals over "
                       f"seeds. {your_question.conclusion(found)}".replace("\n", " "))
     return figure

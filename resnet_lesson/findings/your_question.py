@@ -27,31 +27,24 @@ def conclusion(found):
     """Say what the pairs decide, and for which seeds, steps, pictures and rates, in lines."""
     if not found.rows:
         return "No pair is finished yet, so nothing can be said."
-    interval, decided, seeds = difference(found), decision(found), len(found.rows)
-    low, middle, high = (f"{value:+.4f}".replace("-", "−") for value in interval[:3])
-    one, other = (f"“{name}”" for name in found.names)
-    if decided == "second":
-        one, other = other, one
-        low, middle, high = (f"{value:.4f}" for value in interval[:3])
-    elif decided == "first":
-        low, middle, high = (f"{-value:.4f}" for value in interval[2::-1])
-    if decided != "not decided":
-        said = (f"Decided: {one} has the lower validation error, by {middle} ({low} to {high}, "
-                f"{seeds} seeds)")
-    elif seeds < FEWEST:
-        said = (f"Not decided: an interval needs {FEWEST} seeds, here are {seeds}. {one} − {other} "
-                f"of the validation error is {middle} on average")
+    decided, names = decision(found), [f"“{name}”" for name in found.names]
+    low, middle, high, seeds = difference(found)
+    if decided == "not decided":
+        ends = " to ".join(f"{value:+.4f}" for value in (low, high)).replace("-", "−")
+        few = f", too few for an interval, which needs {FEWEST}"
+        said = (f"Not decided: {names[0]} − {names[1]} of the validation error is "
+                f"{f'{middle:+.4f}'.replace('-', '−')} (" + (
+                    f"{ends}, {seeds} seeds" if seeds >= FEWEST else f"seeds: {seeds}{few}") + ")")
     else:
-        said = (f"Not decided: {one} − {other} of the validation error is {middle} ({low} to "
-                f"{high}, {seeds} seeds)")
+        low, high = sorted((abs(low), abs(high)))
+        said = (f"Decided: {names[decided == 'second']} has the lower validation error, by "
+                f"{abs(middle):.4f} ({low:.4f} to {high:.4f}, {seeds} seeds)")
     rows = [row for both in found.rows.values() for row in both]
     steps = listed(sorted({row["steps"] for row in rows}))
-    means = [f"“{name}” {fmean(found.errors(i, 'train_error')):.4f} (rate {found.rates[i]:g})"
-             for i, name in enumerate(found.names)]
+    means = listed(f"{name} {fmean(found.errors(i, 'train_error')):.4f} (rate {found.rates[i]:g})"
+                   for i, name in enumerate(names))
     lost = sum(row["diverged"] for row in rows)
-    return "\n".join([
-        f"{said}.",
-        f"Measured: after {steps} steps of {rows[0]['batch_size']} pictures; {rows[0]['data']}.",
-        f"Mean training error: {means[0]}, {means[1]}; rates tried: "
-        f"{listed(f'{lr:g}' for lr in found.tried)}."
-        + (f" In {lost} of {len(rows)} runs the loss was no number." if lost else "")])
+    lost = f" In {lost} of {len(rows)} runs the loss was no number." if lost else ""
+    return (f"{said}.\nMeasured: after {steps} steps of {rows[0]['batch_size']} pictures; "
+            f"{rows[0]['data']}.\nMean training error: {means}; rates tried: "
+            f"{listed(f'{lr:g}' for lr in found.tried)}.{lost}")
