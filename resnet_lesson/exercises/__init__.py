@@ -6,5 +6,6 @@ from resnet_lesson.exercises.base import Exercise, Mistake, Verdict
 SERIES = {name: f"{number:02}" for number, name in enumerate((
     "start_here", "residual_idea", "gradient_sum", "convolution_sizes", "batch_norm",
     "residual_block", "resnet18", "train_fashion_mnist", "with_and_without", "looking_inside",
-))} | {"python_corner": "A1", "two_networks_equal": "A2", "ladder_of_speed": "A3"}
+))} | {"your_turn": "11", "python_corner": "A1", "two_networks_equal": "A2",
+      "ladder_of_speed": "A3"}
 __all__ = ["SERIES", "Exercise", "Mistake", "Verdict"]

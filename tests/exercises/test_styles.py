@@ -30,6 +30,7 @@ from resnet_lesson.exercises import (
     train_fashion_mnist,
     two_networks_equal,
     with_and_without,
+    your_turn,
 )
 from resnet_lesson.exercises.base import same
 from resnet_lesson.exercises.source import slip
@@ -1076,6 +1077,33 @@ PAIRED_PICTURES = [pictures_by_counting, pictures_in_numpy, pictures_by_loop,
                    lambda a, b: torch.stack([(b.double() - a.double()).mean(), 1.96 * (
                        b.double() - a.double()).var().div(len(a)).sqrt()])]
 
+
+def keep_by_leaving_early(branch, survival, training):
+    if training and torch.rand(1).item() >= survival:
+        return torch.zeros_like(branch)
+    return branch if training else survival * branch
+
+
+def keep_for_each_picture(branch, p, training):
+    if not training:
+        return p * branch
+    return torch.bernoulli(torch.full((len(branch), 1, 1, 1), p)) * branch
+
+
+STOCHASTIC_DEPTH = [
+    keep_by_leaving_early, keep_for_each_picture,
+    lambda x, p, training: torchvision.ops.stochastic_depth(x, 1 - p, "batch", training),
+    lambda x, p, training: torchvision.ops.stochastic_depth(x, 1 - p, "row", training),
+    lambda x, p, training: (np.random.random() < p) * x if training else x * p,
+    lambda x, p, training: (x if np.random.random() < p else 0) if training else x * p]
+DECIDE = [lambda low, mean, high: ("not decided", "first", "second")[(high < 0) + 2 * (low > 0)],
+          lambda *found: "not decided" if min(found) <= 0 <= max(found) else
+          "first" if found[1] < 0 else "second",
+          lambda low, mean, high: "not decided" if low * high <= 0 else
+          {True: "first", False: "second"}[mean < 0],
+          lambda a, m, b: np.array(["first", "not decided", "second"])[
+              1 + (a > 0) - (b < 0)].item()]
+
 BY_MODULE = {
     start_here: ("SHARE_RIGHT",),
     residual_idea: ("COEFFICIENTS", "STACK", "IDENTITY", "START", "SILENT"),
@@ -1087,6 +1115,7 @@ BY_MODULE = {
     train_fashion_mnist: ("TRAIN_STEP", "ACCURACY", "TRAIN"),
     with_and_without: ("CONFOUNDS", "PAIRED_INTERVAL"),
     looking_inside: ("WITHOUT_BLOCK", "CALIBRATION"),
+    your_turn: ("STOCHASTIC_DEPTH", "DECIDE"),
     python_corner: ("CURVE", "GAIN", "PEEK", "TOWER"),
     two_networks_equal: ("FIRST_DIFFERENCE", "MISSED", "SAME_NETWORK"),
     ladder_of_speed: ("IN_TURNS", "AMDAHL", "PAIRED_PICTURES"),

@@ -25,6 +25,7 @@ from resnet_lesson import figures
 from resnet_lesson.data.splits import Split
 from resnet_lesson.experiments import gradients as experiment
 from resnet_lesson.experiments import table
+from resnet_lesson.experiments.your_question import Pairs
 from resnet_lesson.figures import residual_block, resnet18
 from resnet_lesson.networks import resnet
 from resnet_lesson.networks.blocks import BasicBlock, Bottleneck
@@ -55,6 +56,13 @@ def costs(*numbers):
 def survey(*marks):
     return {name: [Finding(f"check {i}", mark == ".", "") for i, mark in enumerate(row)]
             for name, row in zip(("none", "a", "b"), marks, strict=False)}
+
+
+def paired(*differences):
+    row = {"steps": 9, "batch_size": 4, "data": "made up", "diverged": 0, "train_error": 0.1}
+    return Pairs(("a", "b"), (0.1,), (0.1, 0.1), {
+        seed: tuple(row | {"validation_error": error} for error in (0.5 + value, 0.5 + 0.1 * seed))
+        for seed, value in enumerate(differences)})
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +142,8 @@ def cases():
             [[95, 5, 0], [0, 99, 1], [50, 0, 50]], [[9, 1, 0], [2, 8, 0], [1, 0, 9]],
             [[8, 2, 0], [0, 0, 0], [1, 0, 9]])],
         "two_networks_equal.survey": [(examined("..x", ".xx"),), (examined("x."), "comparison")],
+        "your_turn.pairs": [(paired(0.1, 0.3, 0.4),), (paired(0.3, 0.4, 0.6),), (paired(0.1),),
+                            (paired(),)],
         "with_and_without.resolution": [({"plain": 0.97, "residual": 0.955}, totals)
                                         for totals in ((200, 10_000), (200,))],
         "with_and_without.published": [(sweep,), ([row for row in sweep if row["seed"] < 2],)],
