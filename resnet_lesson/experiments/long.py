@@ -4,7 +4,7 @@ He et al. (2016), figures 1 and 6, at the size of this lesson: 20 and 56 layers,
 weight decay 5e-4, one-cycle. All arms of a depth and seed start from equal weights and see the
 pictures in the same order. The parts, in the order in which they are trained:
 
-- ``grid``: Fashion-MNIST mini, three rates, 20 epochs;
+- ``grid``: Fashion-MNIST mini, four rates, 20 epochs;
 - ``end``: mini, each arm and depth at its best rate of ``grid``, 100 epochs;
 - ``full``: all of Fashion-MNIST, each arm and depth at its two best rates of ``grid``, 15 epochs;
 - ``option-A``: as ``grid``, with shortcuts that have no parameters;
@@ -31,7 +31,7 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -62,7 +62,7 @@ class Part(NamedTuple):
     epochs: int = 20
     batch_size: int = 64
     seeds: range = range(5)
-    rates: tuple = (0.01, 0.03, 0.1)
+    rates: tuple = (0.003, 0.01, 0.03, 0.1)
     best: int = 0
     norm: bool = True
 
@@ -72,8 +72,7 @@ PARTS = {
     "end": Part(epochs=100, rates=(), best=1),
     "full": Part(source="full", epochs=15, batch_size=128, seeds=range(3), rates=(), best=2),
     "option-A": Part(arms=("residual-A",)),
-    "zero-start": Part(arms=("plain", "residual", "residual-zero"), epochs=4, norm=False,
-                       rates=(0.003, 0.01, 0.03, 0.1)),
+    "zero-start": Part(arms=("plain", "residual", "residual-zero"), epochs=4, norm=False),
 }
 
 
@@ -94,12 +93,20 @@ COLUMNS = (
     "threads", "processor", "python", "torch", "commit")
 
 
-def runs(part, rows=()):
-    """Return the ``Run``s of a part, seed by seed; some need the recorded rows of ``grid``."""
-    setting = PARTS[part]
-    return [Run(part, arm, depth, lr, seed) for seed in setting.seeds for depth in DEPTHS
-            for arm in setting.arms
-            for lr in setting.rates or best_rates(arm, depth, rows)[:setting.best]]
+def runs(part, rows=(), seeds=None):
+    """Return the ``Run``s of a part, seed by seed, of ``seeds`` alone if given.
+
+    Where a part takes the best rates of ``grid``, it needs the recorded rows; all arms at their
+    best rate come before all at their second best.
+    """
+    setting, sides = PARTS[part], list(product(DEPTHS, PARTS[part].arms))
+    seeds = [seed for seed in setting.seeds if seeds is None or seed in seeds]
+    if setting.rates:
+        return [Run(part, arm, depth, lr, seed) for seed in seeds for depth, arm in sides
+                for lr in setting.rates]
+    best = {side: best_rates(side[1], side[0], rows) for side in sides}
+    return [Run(part, arm, depth, best[depth, arm][place], seed) for seed in seeds
+            for place in range(setting.best) for depth, arm in sides]
 
 
 def best_rates(arm, depth, rows):
@@ -253,10 +260,10 @@ def recorded():
     return found
 
 
-def study(part, workers, folder=RUNS):
+def study(part, workers, seeds=None, folder=RUNS):
     """Train every run of a part that the table lacks, ``workers`` at a time; a line about each."""
     known = recorded()
-    left = [run for run in runs(part, chain(*known.values())) if run not in known]
+    left = [run for run in runs(part, chain(*known.values()), seeds) if run not in known]
     places = [folder / "-".join(map(str, run)) for run in left]
     with ProcessPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for count, rows in enumerate(pool.map(train, left, places)):
@@ -287,6 +294,8 @@ def main(arguments=None):
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all by default")
     parser.add_argument("--workers", type=int, default=os.cpu_count(),
                         help="runs at a time, one thread each")
+    parser.add_argument("--seeds", nargs="+", type=int, choices=PARTS["grid"].seeds,
+                        help="all by default")
     parser.add_argument("--only", nargs=5, metavar=tuple(name.upper() for name in Run._fields),
                         help="train one run again, record nothing, print both results")
     options = parser.parse_args(arguments)
@@ -305,7 +314,7 @@ def main(arguments=None):
         if options.only is not None:
             return repeat(run)
         for part in parts:
-            study(part, options.workers)
+            study(part, options.workers, options.seeds)
     except ValueError as error:
         parser.error(str(error))
 

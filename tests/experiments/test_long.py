@@ -89,24 +89,28 @@ def made_up(errors, **changes):
 
 
 @pytest.mark.parametrize(("errors", "order"), [
-    ({0.01: (0.2, 0.1), 0.03: (0.1, 0.3), 0.1: (0.3, 0.2)}, [0.03, 0.01, 0.1]),
-    ({0.01: (0.0, 0.3), 0.03: (0.0, 0.1), 0.1: (0.0, 0.2)}, [0.03, 0.1, 0.01]),
-    ({0.01: (0.3, 0.3), 0.03: (0.2, 0.1), 0.1: (0.1 + 0.1, 0.1)}, [0.03, 0.1, 0.01]),
+    ({0.01: (0.2, 0.1), 0.03: (0.1, 0.3), 0.1: (0.3, 0.2), 0.003: (0.4, 0)}, [0.03, 0.01, 0.1]),
+    ({0.01: (0.0, 0.3), 0.03: (0.0, 0.1), 0.1: (0.0, 0.2), 0.003: (0.2, 0)}, [0.03, 0.1, 0.01]),
+    ({0.01: (0.3, 0.3), 0.03: (0.2, 0.1), 0.1: (0.1 + 0.1, 0.1), 0.003: (0.4, 0)},
+     [0.03, 0.1, 0.01]),
 ])
 def test_rates_are_ordered_by_training_then_validation_error_then_the_lower(errors, order):
     rows = made_up(errors) + made_up({lr: (0, 0) for lr in errors}, test_error="")
     rows += made_up({0.1: (0, 0)}, part="end")
-    assert long.best_rates("plain", 20, rows) == order
+    assert long.best_rates("plain", 20, rows) == [*order, 0.003]
     assert {run.lr for run in long.runs("end", rows)} == {order[0]}
     assert {run.lr for run in long.runs("full", rows)} == set(order[:2])
 
 
 def test_the_parts_are_as_large_as_planned_and_seed_by_seed():
-    rows = made_up({0.01: (0.2, 0.1), 0.03: (0.1, 0.3), 0.1: (0.3, 0.2)})
+    rows = made_up({0.01: (0.2, 0.1), 0.03: (0.1, 0.3), 0.1: (0.3, 0.2), 0.003: (0.4, 0)})
     counts = {part: len(set(long.runs(part, rows))) for part in long.PARTS}
-    assert counts == {"grid": 60, "end": 20, "full": 24, "option-A": 30, "zero-start": 120}
+    assert counts == {"grid": 80, "end": 20, "full": 24, "option-A": 40, "zero-start": 120}
     seeds = [run.seed for run in long.runs("grid")]
     assert seeds == sorted(seeds)
+    some = long.runs("full", rows, [2, 0])
+    assert [run.seed for run in some] == [0] * 8 + [2] * 8
+    assert [run.lr for run in some] == 2 * (4 * [0.03] + 4 * [0.01])   # the best rates first
     with pytest.raises(ValueError, match="residual, 56 layers, need all runs of grid"):
         long.best_rates("residual", 56, [row for row in rows if row["arm"] == "plain"])
     with pytest.raises(ValueError, match="need all runs of grid"):
@@ -198,6 +202,8 @@ def test_a_recording_goes_on_where_it_stopped_and_doubles_nothing(tiny, tmp_path
     with pytest.raises(KeyboardInterrupt):
         long.main(["grid"])
     assert len(stored()) == 4
+    long.main(["grid", "--seeds", "0"])
+    assert len(stored()) == 4   # had been recorded
     for _ in range(2):
         long.main(["grid"])
     assert trained[:2] + trained[3:] == long.runs("grid")
@@ -226,6 +232,7 @@ def test_a_row_can_be_had_again_by_one_command(tiny, capsys):
     (["--only", "grid", "none", "20", "0.01", "0"], "arm must be one of plain"),
     (["--only", "grid", "plain", "21", "0.01", "0"], "6n [+] 2"),
     (["end"], "need all runs of grid"),
+    (["grid", "--seeds", "7"], "invalid choice: 7"),
 ])
 def test_what_cannot_be_trained_is_refused_in_words(tiny, capsys, arguments, words):
     with pytest.raises(SystemExit):
