@@ -136,7 +136,7 @@ def _first_fault(answer, case):
     if same(other["start"], residual["start"]) or other["seed"] == residual["seed"]:
         return "one seed", "Seeds that differ gave equal weights, or an equal order of pictures."
     if not isinstance(given, dict) or given != {"plain": 0.5, "residual": 0.25}:
-        return "result", 'Expected {"plain": error, "residual": error} as train returned them.'
+        return "result", "Expected a dict of both errors, as train returned them, by arm."
     return "none", ""
 
 
@@ -274,4 +274,4 @@ PAIRED_INTERVAL = Exercise(
            "The mean of n differences scatters by stdev ÷ √n. The interval reaches quantile(n) "
            "times as far, down and up."),
     remark="Pairing removes what both arms share, such as an easy or unlucky order of pictures; "
-           "it helps as far as the two errors rise and fall together.", minutes=8, difficulty=3)
+           "it helps as far as the two errors rise and fall together.", minutes=7, difficulty=3)

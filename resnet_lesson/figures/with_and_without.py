@@ -41,8 +41,8 @@ def curves(rows, part):
     for (arm, depth), runs in sides.items():
         if runs:
             end = statistics.fmean(run[-1]["train_error"] for run in runs)
-            words.append(f"{arm}, {depth} layers {end:.4f} (rate {runs[0][0]['lr']:g}, "
-                         f"{count(len(runs), 'seed')})")
+            words.append(f"{arm}, {depth} layers {end:.4f} "
+                         f"({long.chosen(rows, part, arm, depth)}; {count(len(runs), 'seed')})")
     axes[0].set_ylabel("training error")
     first = every[0]
     figure.caption = (

@@ -93,7 +93,7 @@ def learned_words(found):
     runs = [run for some in found.values() for run in some]
     rates = sorted({run.lr for run in runs})
     return (f"Each dot is one run without norm: all seeds, all rates tried ({rates[0]:g} to "
-            f"{rates[-1]:g}, rising to the right, not all at every depth), after {runs[0].steps} steps. More than half "
-            f"of the training pictures right: {'; '.join(each)}. "
+            f"{rates[-1]:g}, rising to the right, not all at every depth), after {runs[0].steps} "
+            f"steps. More than half of the training pictures right: {'; '.join(each)}. "
             f"{sum(run.diverged for run in runs)} runs diverged; they are drawn where they "
             "stopped.")

@@ -25,24 +25,31 @@ FITS = {"above": "the deeper one fits its own training pictures worse",
 def runs(rows, part, arm, depth):
     """Return ``{seed: rows}`` of an arm and depth at the best rate of its part, ``{}`` if none.
 
-    The best has the lowest mean training error at the end, over the seeds that have all rates of
-    the part; of equals, the lower validation error, then the lower rate.
+    The best has the lowest mean training error at the end; of equals, the lower validation error,
+    then the lower rate. While a part is being recorded, rates that lack seeds do not count.
     """
-    found, setting = {}, PARTS[part]
+    found = {}
     for row in rows:
         if (row["part"], row["arm"], row["depth"]) == (part, arm, depth):
             found.setdefault(row["lr"], {}).setdefault(row["seed"], []).append(row)
-    seeds = set.intersection(*map(set, found.values())) if found else set()
-    if len(found) < (len(setting.rates) or setting.best) or not seeds:
-        return {}
+    most = max(map(len, found.values()), default=0)
 
     def order(lr):
-        last = [found[lr][seed][-1] for seed in seeds]
+        last = [run[-1] for run in found[lr].values()]
         return (*(round(fmean(row[f"{split}_error"] for row in last), 6)   # ties are ties
                   for split in ("train", "validation")), lr)
 
-    best = min(found, key=order)
-    return {seed: found[best][seed] for seed in sorted(seeds)}
+    best = min((lr for lr, seeds in found.items() if len(seeds) == most), key=order, default=None)
+    return dict(sorted(found.get(best, {}).items()))
+
+
+def chosen(rows, part, arm, depth):
+    """Say at which rate ``runs`` are, and whether it is the end of those that were tried."""
+    rates = {row["lr"] for row in rows
+             if (row["part"], row["arm"], row["depth"]) == (part, arm, depth)}
+    lr = next(iter(runs(rows, part, arm, depth).values()))[0]["lr"]
+    ends = {min(rates): ", the lowest tried", max(rates): ", the highest tried"}
+    return f"rate {lr:g}" + (ends.get(lr, "") if len(rates) > 2 else "")
 
 
 def pairs(rows, part, first, second):
@@ -99,7 +106,7 @@ class Ratio(NamedTuple):
         if any(second is None for _, second in self.steps):
             return "not known"
         least = min((first or self.last) / second for first, second in self.steps)
-        return f"more than {math.floor(10 * least) / 10:.1f} in each seed"
+        return f"at least {math.floor(10 * least) / 10:.1f} in each seed"
 
 
 def ratio(rows, part, first, second, error):
@@ -112,7 +119,8 @@ def ratio(rows, part, first, second, error):
     if all(one and other for one, other in steps):
         low, middle, high, seeds = t_interval([math.log(one / other) for one, other in steps])
         interval = Interval(math.exp(low), math.exp(middle), math.exp(min(high, 700)), seeds)
-    return Ratio(steps, PARTS[part].epochs * found[0][0][0]["step"], interval)
+    first = found[0][0][0]
+    return Ratio(steps, first["epochs"] * first["step"], interval)
 
 
 def steps_table(rows, part):
