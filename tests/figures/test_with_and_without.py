@@ -53,7 +53,7 @@ def test_runs_without_norm_are_all_drawn(invented):
     figure = pictures.without_norm(rows)
     drawn = [line for line in figure.axes[0].lines if line.get_marker() in ("s", "o")]
     assert [len(line.get_xdata()) for line in drawn] == [15] * 4, "not the ImageNet kind"
-    assert "plain: 5 of 15 at 8 and 0 of 15 at 56 layers" in figure.caption
+    assert "plain: 2 of 15 at 8 and 0 of 15 at 56 layers" in figure.caption
 
 
 @pytest.mark.parametrize("draw", [pictures.published, pictures.gaps, pictures.without_norm,
