@@ -73,7 +73,8 @@ class Invented:
         return dict.fromkeys(sweep.COLUMNS, "") | dict.fromkeys(errors, error) | {
             "study": study, "arm": arm, "depth": depth, "lr": lr, "seed": seed, "diverged": 0,
             "epoch": setting.epochs, "epochs": setting.epochs, "data": "made up", "seconds": 10.0,
-            "train_pictures": pictures, "gradient_norm": 0.5, "first_gradient_norm": 2.0} | more
+            "train_pictures": pictures, "batch_size": setting.batch_size, "gradient_norm": 0.5,
+            "first_gradient_norm": 2.0} | more
 
     @classmethod
     def pairs(cls, gaps, study="depth", base=0.3, rates=(0.01, 0.03, 0.1), seeds=5, **more):
@@ -91,6 +92,16 @@ class Invented:
         """Return rows of the study digits with ``error(arm, lr, seed)`` on the first 200."""
         return [cls.row("digits", arm, 18, lr, seed, 0.1, test_error_200=error(arm, lr, seed))
                 for arm in ARMS for lr in (0.005, 0.01) for seed in range(seeds)]
+
+    @staticmethod
+    def curve(part, arm, depth, lr, seed, errors, **more):
+        """Return the rows of one run of the study long, with these training errors."""
+        last = {"test_error": errors[-1], "validation_error": errors[-1]} | more
+        return [{"part": part, "arm": arm, "depth": depth, "lr": lr, "seed": seed, "step": 79 * i,
+                 "epoch": i, "epochs": len(errors), "data": "made up", "train_pictures": 5000,
+                 "train_error": error, "diverged": 0} | (
+                     last if i == len(errors) else {"test_error": "", "validation_error": 0.5})
+                for i, error in enumerate(errors, 1)]
 
     @classmethod
     def noisy(cls, arm, lr, seed):

@@ -1,89 +1,177 @@
-"""Exercises of notebook 08: find what a comparison confounds, and the interval over seeds."""
+"""Exercises of notebook 08: steps to an error, a fair pair, and the interval over seeds."""
 
 import math
 import statistics
 
-from resnet_lesson.exercises.base import Exercise, Mistake, is_number, same
+import torch
+
+from resnet_lesson.exercises.base import Exercise, Mistake, is_number, same, unsolved
 from resnet_lesson.exercises.source import slip
 from resnet_lesson.findings.intervals import quantile
+from resnet_lesson.networks import resnet
 
-# ---------------------------------------------------------------- confounds
-
-SETTINGS = {"learning rate": (0.005, 0.01, 0.03), "seed": (0, 1, 2), "epochs": (5, 10),
-            "batch size": (64, 128), "pictures": (1000, 5000), "momentum": (0, 0.9)}
+# ---------------------------------------------------------------- steps to an error
 
 
-def confounds(plain, residual):
-    """Return the names of all settings, besides the arm, in which two runs differ."""
-    missing = object()  # equal to no value, not even to None
-    names = set(plain) | set(residual)
-    return {name for name in names - {"arm"}
-            if plain.get(name, missing) != residual.get(name, missing)}
+def steps_to(steps, errors, target):
+    """Return the first of the steps at which the error is the target or less, inf if none is."""
+    for step, error in zip(steps, errors, strict=True):
+        if error <= target:
+            return step
+    return math.inf
 
 
-def _pair_of_runs(draw, differ, absent):
-    """Return the settings of two runs that differ in ``differ`` and lack ``absent`` in one."""
-    plain = {"arm": "plain"} | {name: draw.choice(values) for name, values in SETTINGS.items()}
-    residual = plain | {"arm": "residual"}
-    for name in differ:
-        residual[name] = draw.choice([v for v in SETTINGS[name] if v != plain[name]])
-    for name in absent:
-        del draw.choice([plain, residual])[name]
-    return plain, residual
+def _curves(draw):
+    """Yield curves that come back above the target, hit it exactly, or never reach it."""
+    for epochs in (6, 9, 12):
+        steps = [79 * epoch for epoch in range(1, epochs + 1)]
+        falling = sorted((round(draw.uniform(0.1, 0.9), 3) for _ in steps), reverse=True)
+        back = list(falling)
+        back[-3], back[-2] = back[-2], back[-3]   # the last but two is lower than the next one
+        yield steps, back, back[-3]
+        yield steps, falling, round(falling[-1] - 0.05, 3)
+        yield steps, back, round((back[1] + back[2]) / 2, 4)
 
 
-def _runs(draw):
-    """Yield pairs of runs; in some of them only one run has a setting."""
-    for differ, absent in ((2, 0), (0, 1), (1, 1), (0, 0), (3, 1)):
-        chosen = draw.sample(list(SETTINGS), differ + absent)
-        yield _pair_of_runs(draw, chosen[:differ], chosen[differ:])
-    for gone in ("seed", "momentum", "augment"):   # a value that reads like a missing one
-        for side in (0, 1):
-            runs = [{"arm": arm, "seed": 0, "momentum": 0.0, "augment": None, "epochs": 5}
-                    for arm in ("plain", "residual")]
-            del runs[side][gone]
-            yield tuple(runs)
+def _or_never(answer, case):
+    steps, errors, target = case
+    given = answer(*case)
+    return "None" if given is None and min(errors) > target else given   # it may be solved
 
 
-def _set_of_names(answer, case):
-    found = answer(*case)
-    if isinstance(found, set | list | tuple | frozenset | dict):
-        return set(found)
-    return found
+def _number(given, case):
+    if isinstance(given, str) and given == "None":
+        return "Where no error is low enough, your function returns None. Return math.inf there."
+    return None if is_number(given) else (
+        f"Expected one number of steps, got {type(given).__name__}.")
 
 
-def _names(names):
-    return ", ".join(sorted(map(str, names))) or "no name"
-
-
-CONFOUNDS = Exercise(
-    solve=confounds, cases=_runs, run=_set_of_names,
-    form=lambda given, case: None if isinstance(given, set) else (
-        f"Expected a set of names, got {type(given).__name__}. There may be several settings that "
-        "differ, or none: collect their names."),
-    where=lambda case, expected, given: f"Expected {_names(expected)}, got {_names(given)}.",
-    idea=lambda case, expected, given: (
-        "Look at every setting before you return, not only at the first that differs."
-        if given < expected else "Compare the value of each name in both runs."),
+STEPS_TO = Exercise(
+    solve=steps_to, cases=_curves, run=_or_never, form=_number,
+    same=lambda one, other: is_number(one) and float(one) == float(other),
+    idea="Go through steps and errors together, from the start, and return at the first error "
+         "that is low enough.",
     mistakes=(
-        Mistake(slip(confounds, (' - {"arm"}', "")),
-                "The arm is what the experiment asks about, so it must differ; a confound is "
-                "whatever differs besides."),
-        Mistake(slip(confounds, ("!=", "==")),
-                "These are the settings in which the two runs agree. Confounds are those in which "
-                "they do not."),
-        *(Mistake(slip(confounds, edit), "What only one of the two runs sets is a difference too: "
-                                         "fixed for one arm, it is left to chance for the other.")
-          for edit in ((" | ", " & "), (", missing)", ")"), (" | set(residual)", ""))),
-        Mistake(lambda plain, residual: set(sorted(confounds(plain, residual))[:1]),
-                "Look at every setting before you return, not only at the first that differs."),
+        Mistake(slip(steps_to, ("<=", "<")),
+                "An error that equals the target has reached it: <=."),
+        Mistake(slip(steps_to, ("math.inf", "steps[-1]")),
+                "This curve never reaches the target; the last step would look like a success. "
+                "Return math.inf."),
+        Mistake(lambda steps, errors, target: next(
+                    (i for i, error in enumerate(errors) if error <= target), math.inf),
+                "This is the position in the list. What was asked is the number of steps there."),
+        Mistake(lambda steps, errors, target: steps[errors.index(min(errors))],
+                "This is where the error is lowest. What was asked is where it first is low "
+                "enough."),
+        Mistake(lambda steps, errors, target: max(
+                    (step for step, error in zip(steps, errors, strict=True) if error <= target),
+                    default=math.inf), "This is the last such step. The first one was asked for."),
     ),
-    hints=("Go through the names of both runs: set(plain) | set(residual).",
-           "A setting that only one run has differs too. plain.get(name, …) can return something "
-           "that no value equals.",
-           "Leave out \"arm\" itself: it is the question."),
-    remark="What differs besides the arm may be the cause of whatever is found, and no amount of "
-           "data tells which.", minutes=5, difficulty=2)
+    hints=("zip(steps, errors) gives one step and its error at a time.",
+           "Return the step as soon as error <= target.",
+           "After the loop nothing was low enough: return math.inf."),
+    remark="A run that never gets there has no number of steps. Count such runs; a mean over the "
+           "others would hide them.", minutes=4, difficulty=1)
+
+# ---------------------------------------------------------------- a fair pair
+
+
+def fair_pair(depth, seed, train):
+    """Train a plain and a residual network that differ in nothing but the shortcuts."""
+    torch.manual_seed(seed)
+    residual = resnet.small_resnet(depth, stem="small/2")
+    plain = resnet.small_resnet(depth, stem="small/2", residual=False)
+    start = residual.state_dict()
+    plain.load_state_dict({name: start[name] for name in plain.state_dict()})
+    return {"plain": train(plain, lr=0.03, seed=seed),
+            "residual": train(residual, lr=0.03, seed=seed)}
+
+
+UNFAIR = (("    torch.manual_seed(seed)\n", ""),
+          ("    plain = ", "    torch.manual_seed(1)\n    plain = "),
+          ("    start = residual.state_dict()\n", ""),
+          ("    plain.load_state_dict({name: start[name] for name in plain.state_dict()})\n", ""),
+          ("plain, lr=0.03, seed=seed", "plain, lr=0.005, seed=1"),
+          ("residual, lr=0.03", "residual, lr=0.01"))   # what the notebook hands out
+
+
+def _trained(answer, depth, seed):
+    """Return what an answer returns, and how it had each arm trained."""
+    runs = {}
+
+    def train(network, lr, seed):
+        arm = "residual" if network.blocks()[0][1].residual else "plain"
+        runs[arm] = {"start": {name: value.clone() for name, value in network.state_dict().items()},
+                     "lr": lr, "seed": seed}
+        with torch.no_grad():
+            for value in network.parameters():
+                value.add_(1)   # as training would, it changes the weights
+        return {"plain": 0.5, "residual": 0.25}[arm]
+
+    return answer(depth, seed, train), runs
+
+
+def _first_fault(answer, case):
+    """Return (kind, sentence) of what is unfair first: weights, rate, order; or ("none", "")."""
+    depth, seed = case
+    given, runs = _trained(answer, depth, seed)
+    if unsolved(given):
+        return given
+    if set(runs) != {"plain", "residual"}:
+        return "arms", f"train was called for {' and '.join(runs) or 'no network'}."
+    plain, residual = runs["plain"], runs["residual"]
+    common = plain["start"].keys() & residual["start"].keys()
+    apart = sum(not torch.equal(plain["start"][name], residual["start"][name]) for name in common)
+    if apart:
+        return "weights", (f"{depth} layers, seed {seed}: of {len(common)} tensors that both "
+                           f"networks have, {apart} differ before training.")
+    if plain["lr"] != residual["lr"]:
+        return "rate", f"The rates are {plain['lr']:g} and {residual['lr']:g}."
+    if plain["seed"] != residual["seed"]:
+        return "order", (f"For seed {seed}, the order of the pictures comes from "
+                         f"{plain['seed']} and from {residual['seed']}.")
+    again, other = (_trained(answer, depth, value)[1]["residual"] for value in (seed, seed + 1))
+    if not same(again["start"], residual["start"]):
+        return "chance", "Called twice with one seed, it gave two sets of first weights."
+    if same(other["start"], residual["start"]) or other["seed"] == residual["seed"]:
+        return "one seed", "Seeds that differ gave equal weights, or an equal order of pictures."
+    if not isinstance(given, dict) or given != {"plain": 0.5, "residual": 0.25}:
+        return "result", "Expected a dict of both errors, as train returned them, by arm."
+    return "none", ""
+
+
+def _a_fault(given, case):
+    return None if isinstance(given, tuple) and len(given) == 2 else "Give a function."
+
+
+FAIR_PAIR = Exercise(
+    solve=fair_pair, cases=lambda draw: [(8, draw.randrange(100)), (14, draw.randrange(100))],
+    run=_first_fault, form=_a_fault, same=lambda one, other: one[0] == other[0],
+    where=lambda case, expected, given: given[1],
+    idea="Train one plain and one residual network with the given train, and return both errors.",
+    mistakes=(
+        Mistake(slip(fair_pair, *UNFAIR),
+                "Which weights does each network start from? Where do they come from?"),
+        Mistake(slip(fair_pair, ("    plain = ", "    torch.manual_seed(seed)\n    plain = "),
+                     *UNFAIR[2:4]),
+                "Which weights does each network start from? Where do they come from?"),
+        Mistake(slip(fair_pair, ("plain, lr=0.03", "plain, lr=0.005")),
+                "If the errors differ, was it the shortcut or the rate?"),
+        Mistake(slip(fair_pair, ("residual, lr=0.03, seed=seed", "residual, lr=0.03, seed=1")),
+                "If the errors differ, was it the shortcut or the order?"),
+        Mistake(slip(fair_pair, UNFAIR[0]),
+                "What must be set before the weights are drawn, so that a pair can be had again?"),
+        Mistake(slip(fair_pair, ("manual_seed(seed)", "manual_seed(0)")),
+                "Several seeds should be several draws, of the weights and of the order."),
+        Mistake(slip(fair_pair, ('{"plain"', '{"residual"'), ('"residual": t', '"plain": t')),
+                "Which error belongs to which arm?"),
+    ),
+    hints=("torch.manual_seed(seed), then build the residual network: it has all tensors.",
+           "plain.state_dict() names the tensors of the plain one. Take each of them from the "
+           "residual one's state_dict, and load them with load_state_dict.",
+           "Call train twice with the same lr and with seed=seed."),
+    remark="Only the projections have no partner. Whatever is found now comes from the "
+           "shortcuts, or from chance; for that there are seeds.", minutes=8, difficulty=3)
 
 # ---------------------------------------------------------------- the interval over seeds
 
@@ -186,4 +274,4 @@ PAIRED_INTERVAL = Exercise(
            "The mean of n differences scatters by stdev ÷ √n. The interval reaches quantile(n) "
            "times as far, down and up."),
     remark="Pairing removes what both arms share, such as an easy or unlucky order of pictures; "
-           "it helps as far as the two errors rise and fall together.", minutes=8, difficulty=3)
+           "it helps as far as the two errors rise and fall together.", minutes=7, difficulty=3)

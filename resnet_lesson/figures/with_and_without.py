@@ -1,43 +1,54 @@
-"""Figures of notebook 08: what 200 pictures resolve, the published contrast taken apart, gaps."""
+"""Figures of notebook 08: training to the end, the published comparison, live pairs, gaps."""
 
 import statistics
 
 from resnet_lesson import figures
+from resnet_lesson.experiments.long import DEPTHS
 from resnet_lesson.experiments.studies import ARMS
 from resnet_lesson.figures import COLORS, DASHES, MARKERS
-from resnet_lesson.findings import comparison, conclusions
-from resnet_lesson.findings.comparison import GUESSING, KINDS, PUBLISHED
-from resnet_lesson.findings.intervals import t_interval, wilson
-from resnet_lesson.words import listed
+from resnet_lesson.figures.axes import above, bounds, log_axis
+from resnet_lesson.findings import comparison, conclusions, long
+from resnet_lesson.findings.comparison import GUESSING, KINDS, LEARNED, PUBLISHED
+from resnet_lesson.findings.intervals import t_interval
+from resnet_lesson.words import count, listed
 
 
 @figures.style()
-def resolution(shares, totals):
-    """Draw the interval (Wilson) of each share if it were measured on so many pictures.
+def curves(rows, part):
+    """Draw the training error of a part of the study ``long`` against steps, one line a seed.
 
     Args:
-        shares: ``{name: share of right answers}``, names as in ``figures.COLORS``.
-        totals: numbers of test pictures.
+        rows: of the study, of any parts.
+        part: ``"grid"``, ``"end"`` or ``"full"``.
     """
-    figure, ax = figures.new_figure(size=(9.5, 0.5 * len(totals) * len(shares) + 1.3))
-    words, places = [], []
-    for i, total in enumerate(totals):
-        found = {}
-        for j, (name, share) in enumerate(shares.items()):
-            place = -(i * (len(shares) + 0.6) + j)
-            found[name] = interval = wilson(round(share * total), total)
-            ax.plot([interval.low, interval.high], [place] * 2, DASHES[name], color=COLORS[name])
-            ax.plot(interval.middle, place, MARKERS[name], color=COLORS[name], markersize=10)
-            places.append((place, f"{name}, {total:,} pictures"))
-        apart = max(one.low for one in found.values()) > min(one.high for one in found.values())
-        each = ", ".join(f"{name} {interval.low:.3f} to {interval.high:.3f}"
-                         for name, interval in found.items())
-        words.append(f"{total:,} pictures: {each}; the intervals "
-                     f"{'do not overlap' if apart else 'overlap'}.")
-    ax.set_yticks(*zip(*places, strict=True))
-    ax.set(xlabel="share of test pictures that are right, with its 95 % interval")
-    ax.grid(axis="y", visible=False)
-    figure.caption = " ".join(words)
+    sides = {(arm, depth): list(long.runs(rows, part, arm, depth).values()) for arm in ARMS
+             for depth in DEPTHS}
+    every = [row for runs in sides.values() for run in runs for row in run]
+    if not every:
+        return _nothing(f"The part {part} is not recorded yet; python -m "
+                        f"resnet_lesson.experiments.long {part} makes it.")
+    figure, axes = figures.new_figure(1, 2, size=(11, 4.8), sharey=True)
+    words = []
+    for ax, arm in zip(axes, ARMS, strict=True):
+        zero = log_axis(ax, *bounds([row["train_error"] for row in every], 0, 0), zero=True)
+        for depth, look in zip(DEPTHS, ({"color": figures.GREY, "linestyle": "--"},
+                                        {"color": COLORS[arm]}), strict=True):
+            for i, run in enumerate(sides[arm, depth]):
+                ax.plot([row["step"] for row in run], above([row["train_error"] for row in run],
+                        zero), linewidth=1.3, label=None if i else f"{depth} layers", **look)
+        ax.set(xscale="log", xlabel="steps", title=arm)
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 0.12))
+    for (arm, depth), runs in sides.items():
+        if runs:
+            end = statistics.fmean(run[-1]["train_error"] for run in runs)
+            words.append(f"{arm}, {depth} layers {end:.4f} "
+                         f"({long.chosen(rows, part, arm, depth)}; {count(len(runs), 'seed')})")
+    axes[0].set_ylabel("training error")
+    first = every[0]
+    figure.caption = (
+        f"{first['data']}, {first['train_pictures']:,} pictures, {first['epochs']} epochs. "
+        "Training error in evaluation mode after every epoch; each line is one seed, both scales "
+        f"are logarithmic, the grey strip is 0. Means at the end: {'; '.join(words)}.")
     return figure
 
 
@@ -52,21 +63,22 @@ def _nothing(words):
 
 @figures.style()
 def published(rows, column="test_error_200"):
-    """Draw the digits study: each run in its cell, and the published contrast taken apart.
+    """Draw the digits study: each run in its cell, and plain − residual for three pairs of cells.
 
     Args:
         rows: of the sweep.
         column: which error, ``"test_error_200"`` or ``"test_error"``.
     """
     try:
-        parts = comparison.decompose(rows, column)
+        parts = comparison.contrasts(rows, column)
     except ValueError as error:
         return _nothing(f"{error}.")
     figure, (left, right) = figures.new_figure(1, 2, size=(11, 4.6), width_ratios=(1.15, 1))
-    cells = {(arm, rate): [getattr(run, column) for run in comparison.by_rate(
-                 rows, "digits", arm, 18)[rate].values()]
-             for rate in sorted(side["lr"] for side in PUBLISHED.values()) for arm in ARMS}
-    for place, ((arm, rate), values) in enumerate(cells.items()):
+    rates = sorted(side["lr"] for side in PUBLISHED.values())
+    cells = {(arm, rate): list(comparison.by_rate(rows, "digits", arm, 18)[rate].values())
+             for rate in rates for arm in ARMS}
+    for place, ((arm, rate), runs) in enumerate(cells.items()):
+        values = [getattr(run, column) for run in runs]
         left.plot(_jitter(place, len(values)), values, MARKERS[arm], color=COLORS[arm], alpha=0.55)
         left.plot([place - 0.33, place + 0.33], [statistics.fmean(values)] * 2, DASHES[arm],
                   color=COLORS[arm], linewidth=3)
@@ -75,30 +87,27 @@ def published(rows, column="test_error_200"):
     left.set_xticks(range(len(cells)), [f"{arm}\n{rate:g}" for arm, rate in cells])
     left.set(xlim=(-0.6, len(cells) - 0.4), ylim=(0, None), ylabel=conclusions.ERRORS[column],
              xlabel="arm and learning rate")
-    names = {"as published": "as published", "arm": "the arm,\nequal rates",
-             "rate": "the rate,\nequal arms"}
-    right.axvline(0, color="black", linewidth=1.2)
-    for place, (part, color) in enumerate(zip(names, (figures.GREY, figures.GREEN, figures.PINK),
-                                              strict=True)):
-        _difference(right, -place, t_interval(parts[part]), parts[part], 0.22, "D", color)
+    right.axvline(0, color="black", linewidth=1.2, zorder=0.9)
+    for place, (values, color) in enumerate(zip(parts.values(), (
+            figures.AMBER, figures.GREEN, figures.GREEN), strict=True)):
+        _difference(right, -place, t_interval(values), values, color=color)
     told = PUBLISHED["residual"]["accuracy"] - PUBLISHED["plain"]["accuracy"]
-    right.plot(told, 0.4, "*", color="black", markersize=15)
-    right.annotate("their one run", (told, 0.4), (10, -5), textcoords="offset points",
-                   fontsize=13)
-    right.set_yticks([0, -1, -2], list(names.values()))
-    right.set(ylim=(-2.6, 0.7), xlabel="part of plain − residual")
-    errors = [value for values in cells.values() for value in values]
-    figure.caption = conclusions.published_words(parts, errors, column)
+    right.plot(told, 0.5, "*", color="black", markersize=15)
+    right.text(0.004, 0.5, "← their one run", va="center", fontsize=13)
+    right.set_yticks([0, -1, -2], [name.replace(" at", " at\n") for name in parts])
+    right.set(ylim=(-2.6, 0.8), xlabel="plain − residual")
+    right.grid(axis="y", visible=False)
+    figure.caption = conclusions.published_words(parts, sum(cells.values(), []), column)
     return figure
 
 
-def _jitter(place, count, width=0.4):
-    return [place + width * ((i + 0.5) / count - 0.5) for i in range(count)]
+def _jitter(place, many, width=0.4):
+    return [place + width * ((i + 0.5) / many - 0.5) for i in range(many)]
 
 
-def _difference(ax, height, interval, singles, below, marker, color):
-    """Draw a difference as a bar around its middle, and single seeds so far below it."""
-    ax.plot(singles, [height - below] * len(singles), ".", color="black", alpha=0.6)
+def _difference(ax, height, interval, singles, *, marker="D", color):
+    """Draw a difference as a bar around its middle, and single seeds, side by side, below it."""
+    ax.plot(singles, _jitter(height - 0.3, len(singles), 0.2), ".", color="black", alpha=0.6)
     if interval.count > 1:
         ax.plot([interval.low, interval.high], [height] * 2, color=color, linewidth=4)
     ax.plot(interval.middle, height, marker, color=color, markersize=11)
@@ -109,27 +118,26 @@ def live(errors):
     """Draw training errors measured just now, by depth, and say their paired difference.
 
     Args:
-        errors: ``{(arm, depth): [error of each seed]}``, seeds in one order.
+        errors: ``{depth: {arm: [error of each seed]}}``, seeds in one order.
     """
     figure, ax = figures.new_figure(size=(9, 4.2))
-    there = sorted({depth for _, depth in errors})
+    words = []
     for arm in ARMS:
-        means = [statistics.fmean(errors[arm, depth]) for depth in there]
-        ax.plot(range(len(there)), means, **figures.arm_look(arm), label=arm, markersize=11)
-        for place, depth in enumerate(there):
-            ax.plot(_jitter(place, len(errors[arm, depth]), 0.15), errors[arm, depth], ".",
-                    color="black", alpha=0.7)
-    ax.set_xticks(range(len(there)), [f"{depth} layers" for depth in there])
-    ax.set(xlim=(-0.5, len(there) - 0.5), ylim=(0, 1), ylabel="training error",
+        ax.plot(range(len(errors)), [statistics.fmean(found[arm]) for found in errors.values()],
+                **figures.arm_look(arm), label=arm, markersize=11)
+    for place, (depth, found) in enumerate(errors.items()):
+        for arm, shift in zip(ARMS, (-0.06, 0.06), strict=True):
+            ax.plot([place + shift] * len(found[arm]), found[arm], MARKERS[arm],
+                    color=COLORS[arm], fillstyle="none")
+        gap = t_interval(comparison.differences(found["plain"], found["residual"]))
+        words.append(f"{depth} layers: plain {statistics.fmean(found['plain']):.3f}, residual "
+                     f"{statistics.fmean(found['residual']):.3f}, difference "
+                     f"{conclusions.span(gap)}.")
+    ax.set_xticks(range(len(errors)), [f"{depth} layers" for depth in errors])
+    ax.set(xlim=(-0.5, len(errors) - 0.5), ylim=(0, 1), ylabel="training error",
            xlabel="depth of the network")
     ax.legend(loc="upper left")
-    words = []
-    for depth in there:
-        plain, residual = errors["plain", depth], errors["residual", depth]
-        found = conclusions.span(t_interval(comparison.differences(plain, residual)))
-        words.append(f"{depth} layers: plain {statistics.fmean(plain):.3f}, residual "
-                     f"{statistics.fmean(residual):.3f}, difference {found}.")
-    figure.caption = "Lines join means, dots are single seeds. " + " ".join(words)
+    figure.caption = "Lines join means, open marks are single seeds. " + " ".join(words)
     return figure
 
 
@@ -141,18 +149,20 @@ def gaps(rows, studies=("depth", "full"), column="train_error"):
     if not found:
         return _nothing(f"No pair of runs of {listed(studies)} is recorded yet; python -m "
                         "resnet_lesson.experiments.sweep makes them.")
-    figure, ax = figures.new_figure(size=(9.5, 0.5 * len(found) + 1.6))
+    figure, ax = figures.new_figure(size=(10, 0.5 * len(found) + 1.6))
     colors = {"above": figures.GREEN, "below": figures.PINK, "tie": figures.GREY,
               "unknown": figures.GREY}
     marks = {"above": "o", "below": "s", "tie": "D", "unknown": "x"}
-    ax.axvline(0, color="black", linewidth=1.5)
-    for place, (_, _, value) in enumerate(found):
+    ax.axvline(0, color="black", linewidth=1.5, zorder=0.9)
+    names = []
+    for place, (study, depth, value) in enumerate(found):
         verdict = value.interval.verdict
-        _difference(ax, -place, value.interval, value.differences, 0.3, marks[verdict],
-                    colors[verdict])
-    ax.set_yticks([-place for place in range(len(found))],
-                  [f"{depth} layers{', ImageNet kind' if depth in KINDS['ImageNet'] else ''}"
-                   f"{conclusions.AFTER[study]}" for study, depth, _ in found])
+        _difference(ax, -place, value.interval, value.differences, marker=marks[verdict],
+                    color=colors[verdict])
+        rates = " and ".join(f"{side.rate:g}{'*' if side.edge else ''}" for side in value[:2])
+        kind = ", ImageNet kind" if depth in KINDS["ImageNet"] else conclusions.AFTER[study]
+        names.append(f"{depth} layers{kind}, rates {rates}")
+    ax.set_yticks([-place for place in range(len(found))], names)
     ax.set(xlabel="training error, plain − residual", ylim=(-len(found) + 0.4, 0.6))
     ax.grid(axis="y", visible=False)
     missing = [study for study in studies if study not in {name for name, *_ in found}]
@@ -163,38 +173,25 @@ def gaps(rows, studies=("depth", "full"), column="train_error"):
 
 
 @figures.style()
-def norms(rows):
-    """Draw training error by depth with and without batch norm, each arm at its best rate."""
-    studies = {"depth": "batch norm", "no-norm": "no norm"}
-    pairs = {study: comparison.all_paired(rows, study) for study in studies}
-    if not all(pairs.values()):
-        missing = [name for study, name in studies.items() if not pairs[study]]
-        return _nothing(f"No pair of runs with {listed(missing)} is recorded yet.")
-    sides = {(study, arm): {depth: value[i] for depth, value in pairs[study].items()}
-             for study in studies for i, arm in enumerate(ARMS)}
-    figure, axes = figures.new_figure(1, 2, size=(11, 4.2), sharey=True)
-    there = [depth for kind in KINDS.values() for depth in kind
-             if any(depth in found for found in pairs.values())]
-    places = {depth: i + 0.5 * (depth in KINDS["ImageNet"]) for i, depth in enumerate(there)}
-    for ax, (study, title) in zip(axes, studies.items(), strict=True):
-        ax.axhline(GUESSING, color=figures.GREY, linestyle=":", linewidth=1.5)
-        for arm in ARMS:
-            for kind, layers in KINDS.items():
-                found = {depth: side for depth, side in sides[study, arm].items()
-                         if depth in layers}
-                ax.plot([places[depth] for depth in found], [side.mean for side in found.values()],
-                        label=arm if kind == "6n + 2" else None, **figures.arm_look(arm))
-                for depth, side in found.items():
-                    ax.plot([places[depth]] * len(side.values), side.values, ".", color="black",
-                            alpha=0.5, markersize=5)
-        ax.set_xticks(list(places.values()), [str(depth) for depth in places])
-        ax.set(title=title, xlabel="layers (18 and 34: ImageNet kind)", ylim=(0, 1),
-               xlim=(-0.5, max(places.values()) + 0.5))
-    axes[0].set_ylabel("training error")
-    axes[0].text(-0.4, GUESSING + 0.01, "guessing", fontsize=13, color=figures.GREY)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
-    figure.caption = " ".join([
-        "Each arm at its best rate; dots are single seeds.",
-        *(conclusions.norm_words(rows, arm, sides["depth", arm], sides["no-norm", arm])
-          for arm in ARMS)])
+def without_norm(rows):
+    """Draw every run of the study no-norm by depth, for the networks of the 6n + 2 kind."""
+    there = [depth for depth in comparison.depths(rows, "no-norm") if depth in KINDS["6n + 2"]]
+    found = {(arm, depth): [run for runs in comparison.by_rate(rows, "no-norm", arm, depth).values()
+                            for run in runs.values()] for arm in ARMS for depth in there}
+    if not found:
+        return _nothing("No run without norm is recorded yet; python -m "
+                        "resnet_lesson.experiments.sweep no-norm makes them.")
+    figure, ax = figures.new_figure(size=(10, 4.2))
+    for (arm, depth), runs in found.items():
+        shift = 0.2 if arm == "residual" else -0.2
+        ax.plot(_jitter(there.index(depth) + shift, len(runs), 0.3),
+                [run.train_error for run in runs], MARKERS[arm], color=COLORS[arm],
+                fillstyle="none", label=arm if depth == there[0] else None)
+    for height, words in ((GUESSING, "guessing"), (LEARNED, "half right")):
+        ax.axhline(height, color=figures.GREY, linestyle=":", linewidth=1.5, zorder=0.9)
+        ax.text(len(there) - 0.45, height, words, fontsize=13, color=figures.GREY, va="center")
+    ax.set_xticks(range(len(there)), [f"{depth} layers" for depth in there])
+    ax.set(xlim=(-0.5, len(there) - 0.5), ylim=(0, 1.02), ylabel="training error")
+    ax.legend(loc="lower right")
+    figure.caption = conclusions.learned_words(found)
     return figure

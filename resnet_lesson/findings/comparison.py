@@ -16,7 +16,7 @@ from resnet_lesson.findings.intervals import Interval, t_interval
 
 KINDS = {"6n + 2": (8, 20, 32, 56), "ImageNet": (18, 34)}
 GUESSING = 0.9  # the error of guessing among ten classes
-HARDLY = 0.03   # closer than this to it, a mean error shows nothing learned
+LEARNED = 0.5   # a run whose error is smaller gets more than half of its pictures right
 # What the published experiment reports, one run each, on 200 test pictures.
 PUBLISHED = {"plain": {"accuracy": 0.970, "lr": 0.005}, "residual": {"accuracy": 0.955, "lr": 0.01}}
 
@@ -24,7 +24,7 @@ PUBLISHED = {"plain": {"accuracy": 0.970, "lr": 0.005}, "residual": {"accuracy":
 # One finished run: its key, final errors, gradient in its last epoch, summed seconds.
 Result = namedtuple("Result", (
     *Run._fields, "train_error", "validation_error", "test_error", "test_error_200",
-    "gradient_norm", "first_gradient_norm", "seconds", "diverged", "epochs", "pictures", "data"))
+    "gradient_norm", "first_gradient_norm", "seconds", "diverged", "steps"))
 
 
 def results(rows):
@@ -42,7 +42,8 @@ def _result(epochs):
     found = epochs[-1] | {"gradient_norm": known("gradient_norm")[-1],
                           "first_gradient_norm": known("first_gradient_norm")[-1],
                           "seconds": sum(known("seconds")),
-                          "pictures": epochs[-1]["train_pictures"]}
+                          "steps": epochs[-1]["epochs"] * math.ceil(
+                              epochs[-1]["train_pictures"] / epochs[-1]["batch_size"])}
     return Result(**{name: found[name] for name in Result._fields})
 
 
@@ -76,11 +77,6 @@ class Side(NamedTuple):
     def diverged(self):
         """Return how many of the runs diverged."""
         return sum(run.diverged for run in self.runs)
-
-    @property
-    def guesses(self):
-        """Return whether the values are errors hardly below that of guessing, on average."""
-        return self.mean >= GUESSING - HARDLY - 1e-9   # so that a rounding decides nothing
 
     def at(self, seeds):
         """Return the same of the runs of these seeds alone."""
@@ -118,12 +114,6 @@ class Comparison(NamedTuple):
     seeds: tuple
     differences: tuple
     interval: Interval
-
-    @property
-    def outcome(self):
-        """Return the interval's verdict, or ``"guessing"`` where neither side learned anything."""
-        both_guess = self.first.guesses and self.second.guesses
-        return "guessing" if both_guess else self.interval.verdict
 
 
 def differences(first, second):
@@ -166,31 +156,40 @@ def depths(rows, study):
     return sorted(there, key=lambda depth: (depth in KINDS["ImageNet"], depth))
 
 
-def decompose(rows, column="test_error_200"):
-    """Split the published contrast, seed by seed, into what the arm and what the rate makes.
+def wins(rows, study):
+    """Return ``{depth: {rate: (wins, seeds)}}``: in how many seeds the shortcut wins there.
 
-    With P and R the errors of plain and residual, and 0.005 and 0.01 the rates, the published
-    P(0.005) − R(0.01) is exactly the sum of the arm's part, the mean of P − R at each rate, and
-    the rate's part, the mean over both arms of the error at 0.005 minus that at 0.01.
+    Both arms have the same rate; the shortcut wins where its training error is the smaller one.
+    """
+    found = {}
+    for depth in depths(rows, study):
+        sides = [by_rate(rows, study, arm, depth) for arm in ARMS]
+        for rate in sorted(sides[0].keys() & sides[1].keys()):
+            plain, residual = (side[rate] for side in sides)
+            seeds = plain.keys() & residual.keys()
+            won = sum(plain[seed].train_error > residual[seed].train_error for seed in seeds)
+            found.setdefault(depth, {})[rate] = won, len(seeds)
+    return found
+
+
+def contrasts(rows, column="test_error_200"):
+    """Return plain − residual on digits, with the published rates and with equal ones.
 
     Returns:
-        ``{"as published": values, "arm": values, "rate": values}``, one value per seed that has
-        all four runs.
+        ``{"as published": values, "both at 0.005": values, "both at 0.01": values}``, one value
+        per seed that has all four runs.
 
     Raises:
         ValueError: no seed has all four.
     """
-    low, high = (PUBLISHED[arm]["lr"] for arm in ARMS)
-    cells = {(arm, lr): by_rate(rows, "digits", arm, 18).get(lr, {})
-             for arm in ARMS for lr in (low, high)}
+    rates = [PUBLISHED[arm]["lr"] for arm in ARMS]
+    cells = {(arm, lr): by_rate(rows, "digits", arm, 18).get(lr, {}) for arm in ARMS
+             for lr in rates}
     seeds = sorted(set.intersection(*map(set, cells.values())))
     if not seeds:
         raise ValueError("no seed of the study digits has all four runs yet; python -m "
                          "resnet_lesson.experiments.sweep digits makes them")
-    parts = {"as published": [], "arm": [], "rate": []}
-    for seed in seeds:  # the cells in their order
-        p_low, p_high, r_low, r_high = (getattr(runs[seed], column) for runs in cells.values())
-        parts["as published"].append(p_low - r_high)
-        parts["arm"].append((p_low - r_low + p_high - r_high) / 2)
-        parts["rate"].append((p_low - p_high + r_low - r_high) / 2)
-    return parts
+    asked = {"as published": rates} | {f"both at {lr:g}": [lr, lr] for lr in rates}
+    return {name: tuple(getattr(cells["plain", plain][seed], column)
+                        - getattr(cells["residual", residual][seed], column) for seed in seeds)
+            for name, (plain, residual) in asked.items()}

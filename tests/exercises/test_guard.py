@@ -21,9 +21,9 @@ from resnet_lesson.exercises.gradient_sum import TWO_TERMS
 from resnet_lesson.exercises.looking_inside import CALIBRATION
 from resnet_lesson.exercises.residual_idea import COEFFICIENTS
 from resnet_lesson.exercises.start_here import SHARE_RIGHT
-from resnet_lesson.exercises.with_and_without import CONFOUNDS
+from resnet_lesson.exercises.with_and_without import STEPS_TO
 
-EXERCISES = [SIZE, COEFFICIENTS, CONFOUNDS]
+EXERCISES = [SIZE, COEFFICIENTS, STEPS_TO]
 
 
 def forever():
@@ -169,13 +169,13 @@ def test_an_answer_that_writes_into_its_arguments_is_told_so(exercise, place):
     assert not verdict.right and "changes what it is given" in verdict.words
 
 
-def test_confounds_may_not_empty_the_runs_that_it_is_given():
-    def answer(plain, residual):
-        found = CONFOUNDS.solve(plain, residual)
-        plain.clear()
+def test_an_answer_may_not_empty_the_lists_that_it_is_given():
+    def answer(steps, errors, target):
+        found = STEPS_TO.solve(steps, errors, target)
+        errors.clear()
         return found
 
-    assert "changes what it is given" in CONFOUNDS.check(answer).words
+    assert "changes what it is given" in STEPS_TO.check(answer).words
 
 
 def test_a_right_answer_is_hardly_slowed():

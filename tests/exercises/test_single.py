@@ -95,7 +95,9 @@ def test_an_answer_of_the_wrong_kind_is_told_what_was_expected():
             (("return self.fc(torch.flatten(x, 1))", "..."), "Half solved: the layers are right"),
             (("x = self.maxpool(", "return self.maxpool("), "forward does not reach stage 1"),
             (("super().__init__()", "raise ValueError('no')"), "(3, 1000) raised: no. Compare"))),
-        (with_and_without.CONFOUNDS, lambda p, r: "seed", "Expected a set of names, got str"),
+        (with_and_without.STEPS_TO, lambda s, e, t: next(
+            (a for a, b in zip(s, e, strict=True) if b <= t), None), "Return math.inf there"),
+        (with_and_without.FAIR_PAIR, lambda d, s, train: {}, "train was called for no network"),
         (with_and_without.PAIRED_INTERVAL, lambda p, r: (0, 1), "Expected three numbers"),
         (with_and_without.PAIRED_INTERVAL, lambda p, r: (0, 1, 2), "the mean of the differences"),
     ]:

@@ -34,7 +34,7 @@ from resnet_lesson.exercises import (
 )
 from resnet_lesson.exercises.base import same
 from resnet_lesson.exercises.source import slip
-from resnet_lesson.networks import parity
+from resnet_lesson.networks import parity, resnet
 from resnet_lesson.networks.blocks import BasicBlock
 from resnet_lesson.networks.parity import randomise
 
@@ -774,19 +774,51 @@ TRAIN = [train_by_loader, train_by_permutation, train_seeded,
          lambda *given: train_seeded(*given, judge=ACCURACY[3])]
 
 
-def confounds_by_loop(plain, residual):
-    found = []
-    for name in {**plain, **residual}:
-        both = name in plain and name in residual
-        if name != "arm" and not (both and plain[name] == residual[name]):
-            found.append(name)
-    return found
+STEPS_TO = [lambda s, e, t: next((a for a, b in zip(s, e, strict=True) if b <= t), np.inf),
+            lambda s, e, t: min([a for a, b in zip(s, e, strict=True) if b <= t], default=math.inf),
+            lambda s, e, t: s[int(np.argmax(np.array(e) <= t))] if min(e) <= t else float("inf"),
+            lambda s, e, t: torch.tensor([*(float(a) for a, b in zip(s, e, strict=True) if b <= t),
+                                          torch.inf])[0]]
 
 
-CONFOUNDS = [confounds_by_loop, lambda p, r: frozenset(confounds_by_loop(p, r)),
-             lambda p, r: {name for name, _ in set(p.items()) ^ set(r.items())} - {"arm"},
-             lambda p, r: tuple(n for n in sorted(p.keys() | r.keys()) if n != "arm"
-                                and p.get(n, "missing") != r.get(n, "missing"))]
+def pair_by_twin(depth, seed, train):
+    torch.manual_seed(seed)
+    residual = resnet.small_resnet(depth, stem="small/2")
+    plain = resnet.plain_twin(residual)
+    errors = {"residual": train(residual, 0.01, seed)}
+    return errors | {"plain": train(plain, 0.01, seed)}
+
+
+def pair_by_copy(depth, seed, train):
+    torch.manual_seed(seed)
+    residual = resnet.small_resnet(depth)
+    plain = resnet.small_resnet(depth, residual=False)
+    with torch.no_grad():
+        for name, value in plain.state_dict().items():
+            value.copy_(residual.state_dict()[name])
+    nets = {"plain": plain, "residual": residual}
+    return {arm: train(nets[arm], lr=0.1, seed=7 * seed) for arm in nets}
+
+
+def pair_loosely(depth, seed, train):
+    plain = resnet.small_resnet(depth, stem="small/2", residual=False)
+    torch.manual_seed(seed + 5)
+    residual = resnet.small_resnet(depth, stem="small/2")
+    plain.load_state_dict(residual.state_dict(), strict=False)
+    return dict(zip(("plain", "residual"), [train(net, lr=0.03, seed=seed)
+                                            for net in (plain, residual)], strict=True))
+
+
+def pair_from_the_plain_one(depth, seed, train):
+    torch.manual_seed(seed)
+    plain = resnet.small_resnet(depth, stem="small/2", residual=False)
+    residual = resnet.small_resnet(depth, stem="small/2")
+    residual.load_state_dict(residual.state_dict() | plain.state_dict())
+    return {"plain": train(plain, lr=0.03, seed=seed),
+            "residual": train(residual, lr=0.03, seed=seed)}
+
+
+FAIR_PAIR = [pair_by_twin, pair_by_copy, pair_loosely, pair_from_the_plain_one]
 
 
 def interval_in_numpy(plain, residual):
@@ -1113,7 +1145,7 @@ BY_MODULE = {
     residual_block: ("RESIDUAL", "BASIC_BLOCK", "SILENCE"),
     resnet18: ("STAGE", "RESNET18", "COST"),
     train_fashion_mnist: ("TRAIN_STEP", "ACCURACY", "TRAIN"),
-    with_and_without: ("CONFOUNDS", "PAIRED_INTERVAL"),
+    with_and_without: ("STEPS_TO", "FAIR_PAIR", "PAIRED_INTERVAL"),
     looking_inside: ("WITHOUT_BLOCK", "CALIBRATION"),
     your_turn: ("STOCHASTIC_DEPTH", "DECIDE"),
     python_corner: ("CURVE", "GAIN", "PEEK", "TOWER"),

@@ -40,7 +40,8 @@ DRAWING = {f"{module.__name__.rpartition('.')[2]}.{name}": function
            if function.__module__ == module.__name__ and not name.startswith("_")
            and "new_figure(" in inspect.getsource(function)}
 RECORDED = {"gradient_sum.flow", "ladder_of_speed.progress", "with_and_without.published",
-            "with_and_without.gaps", "with_and_without.norms"}  # drawn from results, not made up
+            "with_and_without.gaps", "with_and_without.without_norm",
+            "with_and_without.curves"}  # drawn from results, not made up
 
 
 def examined(*rows):
@@ -144,13 +145,12 @@ def cases():
         "two_networks_equal.survey": [(examined("..x", ".xx"),), (examined("x."), "comparison")],
         "your_turn.pairs": [(paired(0.1, 0.3, 0.4),), (paired(0.3, 0.4, 0.6),), (paired(0.1),),
                             (paired(),)],
-        "with_and_without.resolution": [({"plain": 0.97, "residual": 0.955}, totals)
-                                        for totals in ((200, 10_000), (200,))],
+        "with_and_without.curves": [(table.read("long"), "grid"), ([], "grid")],
         "with_and_without.published": [(sweep,), ([row for row in sweep if row["seed"] < 2],)],
-        "with_and_without.live": [({("plain", 8): [0.3, 0.32], ("residual", 8): [0.2, end]},)
+        "with_and_without.live": [({8: {"plain": [0.3, 0.32], "residual": [0.2, end]}},)
                                   for end in (0.22, 0.3)],
         "with_and_without.gaps": [(sweep,), ([],)],
-        "with_and_without.norms": [(sweep,), ([],)],
+        "with_and_without.without_norm": [(sweep,), ([],)],
     }
 
 

@@ -3,9 +3,6 @@
 import pytest
 
 from resnet_lesson.figures import with_and_without as pictures
-from resnet_lesson.findings import comparison
-from resnet_lesson.findings.intervals import t_interval
-from resnet_lesson.words import signed
 
 
 def texts(figure):
@@ -13,73 +10,54 @@ def texts(figure):
     return " ".join(text.get_text() for text in figure.findobj(lambda a: hasattr(a, "get_text")))
 
 
-@pytest.fixture(scope="module")
-def everything(invented):
-    return (invented.pairs(invented.GAPS) + invented.pairs(invented.GAPS, "no-norm", base=0.5)
-            + invented.pairs({20: 0.0, 56: 0.3}, "full", rates=(0.03,), seeds=3)
-            + invented.digits(invented.noisy))
+def test_curves_draw_each_seed_and_put_zero_into_its_strip(invented):
+    rows = [row for arm, depth, ends in (("plain", 20, (0.1, 0.2)), ("plain", 56, (0.4,)),
+                                         ("residual", 56, (0.0,)))
+            for seed, end in enumerate(ends) for row in invented.curve(
+                "grid", arm, depth, 0.03, seed, [0.9, end])]
+    figure = pictures.curves(rows, "grid")
+    plain, residual = figure.axes
+    assert (len(plain.lines), len(residual.lines)) == (3, 1)
+    assert list(plain.lines[1].get_ydata()) == [0.9, 0.2]
+    assert list(plain.lines[1].get_xdata()) == [79, 158]
+    assert residual.lines[0].get_ydata()[1] == plain.get_yticks()[0] > 0, "the place of 0"
+    assert plain.get_yticklabels()[0].get_text() == "0"
+    assert "plain, 20 layers 0.1500 (rate 0.03; 2 seeds); plain, 56 layers 0.4000" in figure.caption
+    assert "residual, 20 layers" not in figure.caption and "2 epochs" in figure.caption
 
 
-def test_resolution_says_whether_the_intervals_overlap():
-    figure = pictures.resolution({"plain": 0.97, "residual": 0.955}, (200, 10_000))
-    assert "200 pictures: plain 0.936 to 0.986, residual 0.917 to 0.976; the intervals overlap." \
-        in figure.caption
-    assert figure.caption.endswith("do not overlap.")
-    assert "residual, 10,000 pictures" in texts(figure)
-
-
-def test_published_names_each_part_and_what_it_means(everything):
-    figure = pictures.published(everything)
+def test_published_says_what_each_pair_of_rates_gives(invented):
+    figure = pictures.published(invented.digits(invented.noisy))
+    assert "as published +0.040 (" in figure.caption and "both at 0.01 +0.000" in figure.caption
     assert "their one run gave −0.015" in figure.caption and "10 seeds" in figure.caption
-    parts = comparison.decompose(everything)
-    assert f"{signed(t_interval(parts['rate']).middle)} the rate" in figure.caption
-    assert "the arms tie on these digits" in figure.caption
-    assert "plain looks worse in 10 of 10, better in 0" in figure.caption
+    assert "plain is worse in 10 of 10, better in 0" in figure.caption
+    assert "The training error is 0.100 or less in every run" in figure.caption
     assert "plain\n0.005" in texts(figure) and "their one run" in texts(figure)
 
 
-@pytest.mark.parametrize(("gain", "seeds", "words"), [
-    (0.05, 10, "the shortcut helps on these digits"),
-    (-0.05, 10, "the shortcut hurts on these digits"), (0, 1, "One seed has all four runs")])
-def test_published_says_what_the_arm_does(invented, gain, seeds, words):
-    rows = invented.digits(lambda arm, lr, seed: invented.noisy(arm, lr, seed)
-                          - gain * (arm == "residual"), seeds)
-    assert words in pictures.published(rows).caption
-
-
 def test_live_gives_means_and_the_paired_interval():
-    errors = {("plain", 8): [0.3, 0.32], ("residual", 8): [0.2, 0.22],
-              ("plain", 32): [0.5, 0.6], ("residual", 32): [0.2, 0.25]}
-    caption = pictures.live(errors).caption
+    caption = pictures.live({8: {"plain": [0.3, 0.32], "residual": [0.2, 0.22]},
+                             32: {"plain": [0.5, 0.6], "residual": [0.2, 0.25]}}).caption
     assert "8 layers: plain 0.310, residual 0.210, difference +0.100 (+0.100 to +0.100" in caption
     assert "32 layers: plain 0.550, residual 0.225, difference +0.325" in caption
 
 
-def test_gaps_sort_depths_by_their_verdict(invented, everything):
-    caption = pictures.gaps(everything).caption
-    assert "(green, round): 20, 32, 56, 34 and 56 (full set)" in caption
-    assert "(grey, diamond): 8, 18 and 20 (full set)" in caption
-    assert "(pink, square): nowhere" in caption and "one seed" not in caption
-    caption = pictures.gaps(invented.pairs({8: -0.2})).caption
-    assert "(pink, square): 8" in caption and "Not recorded yet: full" in caption
-    one = pictures.gaps(invented.pairs({8: 0.1}, seeds=1)).caption
-    assert "one seed, no interval (cross): 8" in one
+def test_gaps_name_rates_star_ends_and_say_what_is_missing(invented):
+    figure = pictures.gaps(invented.pairs({8: -0.2}, rates=(0.01, 0.03)))
+    assert "8 layers, rates 0.03* and 0.03*" in texts(figure)
+    assert "(pink, square): 8" in figure.caption and "Not recorded yet: full" in figure.caption
 
 
-def test_norms_say_for_each_arm_what_batch_norm_does(invented):
-    gaps = {8: 0.0, 56: 0.4}
-    rows = invented.pairs(gaps) + invented.pairs(gaps, "no-norm", base=0.5)
-    caption = pictures.norms(rows).caption
-    assert "Plain: batch norm lowers it at 8 (−0.200) and 56 (−0.200) layers. Without it, no " \
-        "better than guessing, at any rate tried, at 56 layers." in caption
-    assert "Residual: batch norm lowers it at 8 (−0.200) and 56 (−0.200) layers." in caption
-    assert caption.count("guessing") == 1 and "diverged" not in caption
-    caption = pictures.norms(invented.pairs({8: 0.1}, base=0.5)
-                             + invented.pairs({8: 0.1}, "no-norm", diverged=1)).caption
-    assert "Plain: batch norm raises it at 8 (+0.200)" in caption and "5 of its runs" in caption
+def test_runs_without_norm_are_all_drawn(invented):
+    rows = invented.pairs({8: 0.0, 18: 0.1, 56: 0.4}, "no-norm", base=0.5)
+    figure = pictures.without_norm(rows)
+    drawn = [line for line in figure.axes[0].lines if line.get_marker() in ("s", "o")]
+    assert [len(line.get_xdata()) for line in drawn] == [15] * 4, "not the ImageNet kind"
+    assert "plain: 2 of 15 at 8 and 0 of 15 at 56 layers" in figure.caption
 
 
-@pytest.mark.parametrize("draw", [pictures.published, pictures.gaps, pictures.norms])
+@pytest.mark.parametrize("draw", [pictures.published, pictures.gaps, pictures.without_norm,
+                                  lambda rows: pictures.curves(rows, "end")])
 def test_without_rows_a_figure_says_what_is_missing(draw):
     figure = draw([])
     assert "nothing recorded yet" in texts(figure) and "yet" in figure.caption

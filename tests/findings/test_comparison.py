@@ -13,7 +13,7 @@ from resnet_lesson.findings import comparison
     (lambda rows: comparison.paired([], "depth", 8, rate=0.1), "no recorded run of study 'depth'"),
     (lambda rows: comparison.paired(rows, "depth", 8, rate=0.5), "depth 8, rate 0.5"),
     (lambda rows: comparison.paired(rows[::3], "depth", 8), "share no seed"),
-    (lambda rows: comparison.decompose([]), "all four runs")])
+    (lambda rows: comparison.contrasts([]), "all four runs")])
 def test_what_cannot_be_computed_is_refused_in_words(invented, call, words):
     rows = invented.pairs({8: 0}, rates=(0.03,), seeds=2)
     with pytest.raises(ValueError, match=words):
@@ -71,23 +71,17 @@ def test_pairing_takes_out_what_the_arms_of_a_seed_share(invented):
     assert interval.low < 0.1 < interval.high and interval.high - interval.low < 0.02
 
 
-def test_the_parts_of_the_published_contrast_add_up_to_it(invented):
-    draw = random.Random(0)
-    parts = comparison.decompose(invented.digits(lambda *_: draw.random()))
-    for whole, arm, rate in zip(*parts.values(), strict=True):
-        assert whole == pytest.approx(arm + rate)
-
-
-@pytest.mark.parametrize(("error", "arm", "rate"), [
-    (lambda arm, lr, seed: 0.3 - 0.1 * (arm == "residual"), 0.1, 0),
-    (lambda arm, lr, seed: 0.3 - 0.1 * (lr == 0.01), 0, 0.1),
-    (lambda arm, lr, seed: 0.3 + 0.1 * (arm == "residual") - 0.2 * (lr == 0.01), -0.1, 0.2)])
-def test_each_part_gets_what_is_its_own(invented, error, arm, rate):
+@pytest.mark.parametrize(("error", "contrasts"), [
+    (lambda arm, lr, seed: 0.3 - 0.1 * (arm == "residual"), (0.1, 0.1, 0.1)),
+    (lambda arm, lr, seed: 0.3 - 0.1 * (lr == 0.01), (0.1, 0, 0)),
+    (lambda arm, lr, seed: 0.3 + 0.1 * (arm == "residual") * (lr == 0.01), (-0.1, 0, -0.1))])
+def test_each_contrast_pairs_the_rates_that_it_names(invented, error, contrasts):
     rows = [row for row in invented.digits(error)
             if (row["seed"], row["arm"], row["lr"]) != (4, "plain", 0.01)]
-    parts = comparison.decompose(rows)
-    assert parts["arm"] == pytest.approx([arm] * 9, abs=1e-9), "the seeds that have all four runs"
-    assert parts["rate"] == pytest.approx([rate] * 9, abs=1e-9)
+    found = comparison.contrasts(rows)
+    for name, value in zip(("as published", "both at 0.005", "both at 0.01"), contrasts,
+                           strict=True):
+        assert found[name] == pytest.approx([value] * 9), "the seeds that have all four runs"
 
 
 def test_kinds_and_published_rates_are_those_of_the_sweep():
