@@ -22,35 +22,30 @@ def _branches(draw):
         yield torch.rand(3, 2, 2, 2) + draw.uniform(0.5, 1), survival
 
 
-def _factors(outs, branch):
-    """Return by what a branch was multiplied, or ``None`` for what is no such product."""
-    try:
-        return torch.stack([torch.as_tensor(out).expand_as(branch) / branch for out in outs])
-    except (TypeError, ValueError, RuntimeError):
-        return None
-
-
 def _watched(answer, case):
     """Return what a rule does in many batches: which factors, how often, for whom at once."""
     branch, survival = case
-    outs = [answer(branch * 1, survival, True) for _ in range(BATCHES)]
-    training, evaluation = (_factors(found, branch) for found in (
-        outs, [answer(branch * 1, survival, False) for _ in range(5)]))
-    if training is None or evaluation is None:
-        return outs[0]
-    found = {name: sorted({round(value, 3) for value in factors.flatten().tolist()})[:4]
-             for name, factors in (("training", training), ("evaluation", evaluation))}
-    found["together"] = torch.allclose(training, training[:, :, :1, :1, :1])
-    share, error = (training != 0).double().mean().item(), 5 * (
-        survival * (1 - survival) / BATCHES) ** 0.5
-    found["kept"] = next((name for name, value in (
-        ("survival", survival), ("1 − survival", 1 - survival), ("1", 1), ("0", 0))
-        if abs(share - value) <= error), "another share")
-    scaled = round(1 / survival, 3)
-    wanted = ([0, 1], [round(survival, 3)]), ([0, scaled], [1])
-    right = (found["training"], found["evaluation"]) in wanted
-    if right and found["together"] and found["kept"] == "survival":
-        return "right"   # both ways to scale
+    modes = {"training": (True, BATCHES), "evaluation": (False, 5)}
+    found, outs = {}, {mode: [answer(branch * 1, survival, training) for _ in range(times)]
+                       for mode, (training, times) in modes.items()}
+    try:
+        factors = {mode: torch.stack([torch.as_tensor(out).expand_as(branch) for out in several])
+                   / branch for mode, several in outs.items()}
+    except (TypeError, ValueError, RuntimeError):   # no tensor of that shape
+        return outs["training"][0]
+    for mode, values in factors.items():
+        found[mode] = sorted({round(value, 3) for value in values.flatten().tolist()})[:4]
+    drawn = factors["training"]
+    found["whole"] = torch.allclose(drawn, drawn[:, :, :1, :1, :1])
+    share, error = (drawn != 0).double().mean().item(), 5 * (0.25 / BATCHES) ** 0.5
+    shares = {"survival": survival, "1 − survival": 1 - survival, "all": 1, "none": 0}
+    found["kept"] = next((name for name, value in shares.items() if abs(share - value) <= error),
+                         "another share")
+    scaled = [0, 1], [round(survival, 3)]
+    at_once = [0, round(1 / survival, 3)], [1]   # in training already, as torchvision does
+    if ((found["training"], found["evaluation"]) in (scaled, at_once) and found["whole"]
+            and found["kept"] == "survival"):
+        return "right"
     return found
 
 
@@ -65,8 +60,8 @@ STOCHASTIC_DEPTH = Exercise(
         f"{type(given).__name__}."),
     where=lambda case, expected, given: (
         f"With survival {case[1]}, the branch came back times {_times(given['training'])} in "
-        f"training, kept in a share of {given['kept']} of {BATCHES} batches, and times "
-        f"{_times(given['evaluation'])} in evaluation."),
+        f"training (share kept: {given['kept']}), and times {_times(given['evaluation'])} "
+        "in evaluation."),
     idea="In training a branch is there or not, with the probability that is asked for; in "
          "evaluation it is always there. On average both modes should add equally much.",
     mistakes=(
