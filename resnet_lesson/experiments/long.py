@@ -263,7 +263,8 @@ def recorded():
 def study(part, workers, seeds=None, folder=RUNS):
     """Train every run of a part that the table lacks, ``workers`` at a time; a line about each."""
     known = recorded()
-    left = [run for run in runs(part, chain(*known.values()), seeds) if run not in known]
+    planned = runs(part, list(chain(*known.values())), seeds)
+    left = [run for run in planned if run not in known]
     places = [folder / "-".join(map(str, run)) for run in left]
     with ProcessPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for count, rows in enumerate(pool.map(train, left, places)):

@@ -40,6 +40,7 @@ def tiny(mini, monkeypatch, tmp_path):
     monkeypatch.setattr(long, "ProcessPoolExecutor", Pool)
     monkeypatch.setitem(long.PARTS, "grid",
                         long.Part(epochs=2, seeds=range(2), rates=(0.03,)))
+    monkeypatch.setitem(long.PARTS, "end", long.Part(epochs=2, rates=(), best=1))
     monkeypatch.setattr(table, "RESULTS", tmp_path / "results")
     table.RESULTS.mkdir()
     monkeypatch.chdir(tmp_path)
@@ -210,6 +211,13 @@ def test_a_recording_goes_on_where_it_stopped_and_doubles_nothing(tiny, tmp_path
     counts = Counter((row["arm"], row["seed"], row["epoch"]) for row in stored())
     assert len(counts) == 8 and set(counts.values()) == {1}
     assert list((tmp_path / "runs" / "long").iterdir()) == []
+
+
+def test_the_best_rates_of_both_arms_are_found_in_the_record(tiny):
+    long.main(["grid"])
+    long.main(["end", "--seeds", "1"])
+    found = {(row["arm"], row["seed"]) for row in stored() if row["part"] == "end"}
+    assert found == {("plain", "1"), ("residual", "1")}
 
 
 def test_a_row_can_be_had_again_by_one_command(tiny, capsys):
