@@ -28,9 +28,9 @@ def whole(value, name, least=1):
     return number
 
 
-def signed(value):
+def signed(value, digits=3):
     """Return a difference with its sign: +0.123, −0.045."""
-    return f"{value:+.3f}".replace("-", "−")
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def listed(items):

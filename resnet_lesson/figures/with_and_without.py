@@ -37,6 +37,10 @@ def curves(rows, part):
                 ax.plot([row["step"] for row in run], above([row["train_error"] for row in run],
                         zero), linewidth=1.3, label=None if i else f"{depth} layers", **look)
         ax.set(xscale="log", xlabel="steps", title=arm)
+        ax.set_xticks([step for step in (100, 200, 500, 1000, 2000, 5000, 10_000)
+                       if every[0]["step"] <= step <= every[-1]["step"]])
+        ax.xaxis.set_major_formatter("{x:,.0f}")
+        ax.minorticks_off()
         ax.legend(loc="lower left", bbox_to_anchor=(0, 0.12))
     for (arm, depth), runs in sides.items():
         if runs:
@@ -47,8 +51,8 @@ def curves(rows, part):
     first = every[0]
     figure.caption = (
         f"{first['data']}, {first['train_pictures']:,} pictures, {first['epochs']} epochs. "
-        "Training error in evaluation mode after every epoch; each line is one seed, both scales "
-        f"are logarithmic, the grey strip is 0. Means at the end: {'; '.join(words)}.")
+        "Training error in evaluation mode after every epoch, one line a seed, both scales "
+        f"logarithmic; the grey strip is 0. Means at the end: {'; '.join(words)}.")
     return figure
 
 

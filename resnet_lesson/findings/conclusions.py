@@ -14,12 +14,12 @@ ERRORS = {"test_error_200": "error, first 200 test digits", "test_error": "error
 AFTER = {"depth": "", "full": " (full set)"}  # what follows a depth
 
 
-def span(interval):
+def span(interval, digits=3):
     """Return an interval of a difference in words: +0.021 (+0.004 to +0.038, 5 seeds)."""
+    low, middle, high = (signed(value, digits) for value in interval[:3])
     if interval.count == 1:
-        return f"{signed(interval.middle)} (one seed, no interval)"
-    return (f"{signed(interval.middle)} ({signed(interval.low)} to {signed(interval.high)}, "
-            f"{interval.count} seeds)")
+        return f"{middle} (one seed, no interval)"
+    return f"{middle} ({low} to {high}, {interval.count} seeds)"
 
 
 def wins_table(rows, study="depth"):
@@ -34,18 +34,18 @@ def wins_table(rows, study="depth"):
 def gap_words(found):
     """Say where a figure of (study, depth, ``Comparison``) entries shows a gap, and which."""
     groups = []
-    for verdict, words in (("above", "Right of 0, plain is worse (green, round)"),
+    for verdict, words in (("above", "right of 0, plain is worse (green, round)"),
                            ("tie", "0 inside, not decided (grey, diamond)"),
                            ("below", "left of 0, residual is worse (pink, square)"),
                            ("unknown", "one seed, no interval (cross)")):
         chosen = [f"{depth}{AFTER[study]} {signed(value.interval.middle)}"
                   for study, depth, value in found if value.interval.verdict == verdict]
-        if chosen or verdict != "unknown":
-            groups.append(f"{words}: {listed(chosen) or 'nowhere'}")
+        if chosen:
+            groups.append(f"{words}: {listed(chosen)}")
     steps = listed(sorted({f"{value.first.runs[0].steps}{AFTER[study]}"
                            for study, _, value in found}))
     words = (f"Training error after {steps} steps, each arm at its best rate. Bars are 95 % "
-             f"intervals over seeds, dots single seeds. {'; '.join(groups)}.")
+             f"intervals over seeds, dots single seeds; {'; '.join(groups)}.")
     if any(side.edge for _, _, value in found for side in (value.first, value.second)):
         words += " A star: the best rate is the end of its grid, so a better one may lie beyond."
     return words
@@ -92,8 +92,7 @@ def learned_words(found):
         for (name, depth), runs in found.items() if name == arm) + " layers" for arm in ARMS]
     runs = [run for some in found.values() for run in some]
     rates = sorted({run.lr for run in runs})
-    return (f"Each dot is one run without norm: all seeds, all rates tried ({rates[0]:g} to "
-            f"{rates[-1]:g}, rising to the right, not all at every depth), after {runs[0].steps} "
-            f"steps. More than half of the training pictures right: {'; '.join(each)}. "
-            f"{sum(run.diverged for run in runs)} runs diverged; they are drawn where they "
-            "stopped.")
+    return (f"Each mark is one run after {runs[0].steps} steps: all seeds and rates ({rates[0]:g} "
+            f"to {rates[-1]:g}, rising to the right, not all at every depth). More than half of "
+            f"its training pictures right: {'; '.join(each)}. "
+            f"Diverged, and drawn where they stopped: {sum(run.diverged for run in runs)}.")

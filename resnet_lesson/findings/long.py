@@ -150,13 +150,13 @@ def deeper(rows, arm):
             errors = [fmean(run[-1]["train_error"] for run in side)
                       for side in zip(*pairs(rows, part, *sides), strict=True)]
             said.append(f"on {where} after {_steps(rows, part)} steps {errors[0]:.4f} against "
-                        f"{errors[1]:.4f}, {span(found)}, {FITS[found.verdict]}")
+                        f"{errors[1]:.4f}, {span(found, 4)}, {FITS[found.verdict]}")
     if not said:
         return ""
     text = f"{arm.capitalize()}, {DEEP} against {SHALLOW} layers: {'; '.join(said)}."
     share = left(rows) if arm == "plain" else None
     if share is not None:
-        text += f" Of the gap on mini {share:.0%} is left."
+        text += f" Of the gap on mini {100 * share:.0f} % is left."
     return text
 
 

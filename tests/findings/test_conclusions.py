@@ -64,4 +64,4 @@ def test_runs_that_learned_are_counted_where_more_than_half_is_right(invented):
             ("plain", (0.5, 0.9, 0.9)), ("residual", (0.4999, 0.3, 0.9)))}
     words = conclusions.learned_words(runs)
     assert "plain: 0 of 3 at 8 layers; residual: 2 of 3 at 8 layers" in words
-    assert "after 158 steps" in words and "3 runs diverged" in words
+    assert "after 158 steps" in words and words.endswith("where they stopped: 3.")

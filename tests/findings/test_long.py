@@ -107,7 +107,7 @@ def test_what_is_left_of_a_gap_is_a_share_of_the_same_seeds_gap(study, after, sh
     rows = study(plain_56=(0.3, 0.3, 0.9), plain_20=(0.1, 0.1, 0.1)) + study(
         "end", plain_56=(0.1 + after, 0.1 + after), plain_20=(0.1, 0.1))
     assert long.left(rows) == share and guess.compare(long.left(rows)).measured == answer
-    assert f"Of the gap on mini {share:.0%} is left" in long.deeper(rows, "plain")
+    assert f"Of the gap on mini {100 * share:.0f} % is left" in long.deeper(rows, "plain")
     assert long.left(study(plain_56=(0.1,), plain_20=(0.1,))
                      + study("end", plain_56=(0.1,), plain_20=(0.1,))) is None
 
