@@ -45,8 +45,8 @@ def curves(rows, part):
     for (arm, depth), runs in sides.items():
         if runs:
             end = statistics.fmean(run[-1]["train_error"] for run in runs)
-            words.append(f"{arm}, {depth} layers {end:.4f} "
-                         f"({long.chosen(rows, part, arm, depth)}; {count(len(runs), 'seed')})")
+            words.append(f"{arm}, {depth} layers {end:.4f} (rate {runs[0][0]['lr']:g}, "
+                         f"{count(len(runs), 'seed')})")
     axes[0].set_ylabel("training error")
     first = every[0]
     figure.caption = (
@@ -66,15 +66,13 @@ def _nothing(words):
 
 
 @figures.style()
-def published(rows, column="test_error_200"):
+def published(rows):
     """Draw the digits study: each run in its cell, and plain − residual for three pairs of cells.
 
-    Args:
-        rows: of the sweep.
-        column: which error, ``"test_error_200"`` or ``"test_error"``.
+    Shown is the error on the first 200 test digits, as many as were published.
     """
     try:
-        parts = comparison.contrasts(rows, column)
+        parts = comparison.contrasts(rows)
     except ValueError as error:
         return _nothing(f"{error}.")
     figure, (left, right) = figures.new_figure(1, 2, size=(11, 4.6), width_ratios=(1.15, 1))
@@ -82,14 +80,14 @@ def published(rows, column="test_error_200"):
     cells = {(arm, rate): list(comparison.by_rate(rows, "digits", arm, 18)[rate].values())
              for rate in rates for arm in ARMS}
     for place, ((arm, rate), runs) in enumerate(cells.items()):
-        values = [getattr(run, column) for run in runs]
+        values = [run.test_error_200 for run in runs]
         left.plot(_jitter(place, len(values)), values, MARKERS[arm], color=COLORS[arm], alpha=0.55)
         left.plot([place - 0.33, place + 0.33], [statistics.fmean(values)] * 2, DASHES[arm],
                   color=COLORS[arm], linewidth=3)
         if PUBLISHED[arm]["lr"] == rate:
             left.axvspan(place - 0.45, place + 0.45, color=figures.YELLOW, alpha=0.35, linewidth=0)
     left.set_xticks(range(len(cells)), [f"{arm}\n{rate:g}" for arm, rate in cells])
-    left.set(xlim=(-0.6, len(cells) - 0.4), ylim=(0, None), ylabel=conclusions.ERRORS[column],
+    left.set(xlim=(-0.6, len(cells) - 0.4), ylim=(0, None), ylabel="error, first 200 test digits",
              xlabel="arm and learning rate")
     right.axvline(0, color="black", linewidth=1.2, zorder=0.9)
     for place, (values, color) in enumerate(zip(parts.values(), (
@@ -101,7 +99,7 @@ def published(rows, column="test_error_200"):
     right.set_yticks([0, -1, -2], [name.replace(" at", " at\n") for name in parts])
     right.set(ylim=(-2.6, 0.8), xlabel="plain − residual")
     right.grid(axis="y", visible=False)
-    figure.caption = conclusions.published_words(parts, sum(cells.values(), []), column)
+    figure.caption = conclusions.published_words(parts, sum(cells.values(), []))
     return figure
 
 
@@ -146,10 +144,10 @@ def live(errors):
 
 
 @figures.style()
-def gaps(rows, studies=("depth", "full"), column="train_error"):
+def gaps(rows, studies=("depth", "full")):
     """Draw plain − residual by depth with t intervals over seeds, each arm at its best rate."""
     found = [(study, depth, value) for study in studies
-             for depth, value in comparison.all_paired(rows, study, column).items()]
+             for depth, value in comparison.all_paired(rows, study).items()]
     if not found:
         return _nothing(f"No pair of runs of {listed(studies)} is recorded yet; python -m "
                         "resnet_lesson.experiments.sweep makes them.")

@@ -10,7 +10,6 @@ from resnet_lesson.findings import comparison
 from resnet_lesson.findings.intervals import t_interval
 from resnet_lesson.words import listed, short, signed
 
-ERRORS = {"test_error_200": "error, first 200 test digits", "test_error": "error, all test digits"}
 AFTER = {"depth": "", "full": " (full set)"}  # what follows a depth
 
 
@@ -69,15 +68,12 @@ def lost_gradient(rows, depth=56):
             f"{short(plain / residual)} times as much (means of {len(found.seeds)} seeds).")
 
 
-def published_words(parts, runs, column):
-    """Say what the published settings and equal rates give on digits.
-
-    ``parts`` is what ``comparison.contrasts`` returned for the column; ``runs`` are all runs.
-    """
+def published_words(parts, runs):
+    """Say what the published settings and equal rates give: ``contrasts``, and all their runs."""
     single = parts["as published"]
     told = comparison.PUBLISHED["residual"]["accuracy"] - comparison.PUBLISHED["plain"]["accuracy"]
     each = "; ".join(f"{name} {span(t_interval(values))}" for name, values in parts.items())
-    return (f"{ERRORS[column].capitalize()}, plain − residual with 95 % intervals over seeds: "
+    return ("Error, first 200 test digits, plain − residual with 95 % intervals over seeds: "
             f"{each}. Yellow: the published settings; their one run gave {signed(told)}. Of our "
             f"single seeds, plain is worse in {sum(value > 0 for value in single)} of "
             f"{len(single)}, better in {sum(value < 0 for value in single)}. The training error "

@@ -43,15 +43,6 @@ def runs(rows, part, arm, depth):
     return dict(sorted(found.get(best, {}).items()))
 
 
-def chosen(rows, part, arm, depth):
-    """Say at which rate ``runs`` are, and whether it is the end of those that were tried."""
-    rates = {row["lr"] for row in rows
-             if (row["part"], row["arm"], row["depth"]) == (part, arm, depth)}
-    lr = next(iter(runs(rows, part, arm, depth).values()))[0]["lr"]
-    ends = {min(rates): ", the lowest tried", max(rates): ", the highest tried"}
-    return f"rate {lr:g}" + (ends.get(lr, "") if len(rates) > 2 else "")
-
-
 def pairs(rows, part, first, second):
     """Return ``[(rows, rows)]`` of two sides, (arm, depth) each, one for each shared seed."""
     one, other = (runs(rows, part, *side) for side in (first, second))

@@ -1,6 +1,5 @@
 """*Explore the results*: the recorded sweep by depth and by learning rate, both arms."""
 
-import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -12,19 +11,17 @@ from resnet_lesson.experiments.studies import ARMS, STUDIES
 from resnet_lesson.figures import COLORS, GREY, arm_look
 from resnet_lesson.findings import comparison
 from resnet_lesson.findings.comparison import KINDS
-from resnet_lesson.findings.intervals import Interval, t_interval
+from resnet_lesson.findings.intervals import Interval
 from resnet_lesson.panels.base import FigurePanel
-from resnet_lesson.words import listed, short, signed
+from resnet_lesson.words import listed, signed
 
 NORMS = {"batch norm": "depth", "none": "no-norm"}
 METRICS = {"training error": "train_error", "validation error": "validation_error",
-           "test error": "test_error", "gradient norm, last epoch": "gradient_norm",
-           "gradient norm, first step": "first_gradient_norm", "seconds": "seconds"}
+           "test error": "test_error"}
 BEST = "best of each arm"
 RATES = sorted({rate for study in NORMS.values() for depth in STUDIES[study].depths
                 for rate in STUDIES[study].rates_at(depth)})
 PLACES = {8: 0, 20: 1, 32: 2, 56: 3, 18: 4.5, 34: 5.5}  # the ImageNet kind stands apart
-ERRORS = tuple(name for name in METRICS if name.endswith("error"))
 
 
 class View(NamedTuple):
@@ -34,7 +31,6 @@ class View(NamedTuple):
     by_rate: dict  # {arm: {rate: Side}} at the chosen depth
     chosen: dict  # {arm: Side} at the chosen depth and rate
     paired: Interval | None  # of plain − residual over shared seeds
-    limits: tuple  # (low, high) that hold every value of this metric, with and without norm
 
 
 @lru_cache(maxsize=1)
@@ -45,39 +41,25 @@ def recorded():
 
 @lru_cache(maxsize=512)
 def side(study, arm, depth, rate, column):
-    """Return a ``Side`` without the values that are no number; ``None`` where none is left."""
+    """Return a ``Side``, ``None`` where nothing is recorded."""
     try:
-        found = comparison.side(recorded(), study, arm, depth, rate, column)
+        return comparison.side(recorded(), study, arm, depth, rate, column)
     except ValueError:
         return None
-    values = tuple(value for value in found.values if math.isfinite(value))
-    return found._replace(values=values) if values else None
 
 
 @lru_cache(maxsize=512)
 def paired(study, depth, rate, column):
     """Return the interval of plain − residual over shared seeds, ``None`` where none is known."""
     try:
-        found = comparison.paired(recorded(), study, depth, column, rate)
+        return comparison.paired(recorded(), study, depth, column, rate).interval
     except ValueError:
         return None
-    differences = [value for value in found.differences if math.isfinite(value)]
-    return t_interval(differences) if differences else None
-
-
-@lru_cache(maxsize=16)
-def _limits(metric):
-    values = [getattr(run, METRICS[metric]) for run in comparison.results(recorded())]
-    exponents = [math.log10(value) for value in values if 0 < value < math.inf]
-    if metric in ERRORS or not exponents:
-        return 0.0, 1.0
-    low = math.floor(min(exponents))
-    return 10.0 ** low, 10.0 ** max(math.ceil(max(exponents)), low + 1)
 
 
 def forget():
     """Read the table anew at the next use."""
-    for cached in (recorded, side, paired, _limits):
+    for cached in (recorded, side, paired):
         cached.cache_clear()
 
 
@@ -135,7 +117,7 @@ class Explore(FigurePanel):
         by_rate = {arm: {lr: found for lr in rates
                          if (found := side(study, arm, depth, lr, column))} for arm in ARMS}
         here = {arm: found[depth] for arm, found in by_depth.items() if depth in found}
-        return View(by_depth, by_rate, here, paired(study, depth, wanted, column), _limits(metric))
+        return View(by_depth, by_rate, here, paired(study, depth, wanted, column))
 
     def make_figure(self, figure):
         """Make lines, bands and dots of both sides."""
@@ -150,8 +132,7 @@ class Explore(FigurePanel):
                 self._bands[key] = ax.fill_between([0, 1], 0, 0, color=COLORS[arm], alpha=0.22,
                                                    linewidth=0)
             for half, ax in (("left", left), ("right", right)):
-                self._dots[arm, half], = ax.plot([], [], ".", color="black", markersize=4,
-                                                 alpha=0.6)
+                self._dots[arm, half], = ax.plot([], [], ".", color=COLORS[arm], alpha=0.6)
                 self._rings[arm, half], = ax.plot([], [], "o", markersize=17, fillstyle="none",
                                                   color=COLORS[arm], markeredgewidth=2)
         self._here = left.axvline(0, color="black", linewidth=1.2)
@@ -161,17 +142,15 @@ class Explore(FigurePanel):
         for x, kind in ((1.5, "6n + 2"), (4.95, "ImageNet")):
             left.text(x, -0.105, f"layers, {kind} kind", transform=left.get_xaxis_transform(),
                       ha="center", va="top", fontsize=14, **behind)
-        self._guessing = [ax.axhline(comparison.GUESSING, color=GREY, linestyle=":", linewidth=1.5,
-                                     **behind) for ax in self._axes]
-        self._guessing.append(left.text(-0.4, comparison.GUESSING + 0.01, "guessing", fontsize=13,
-                                        color=GREY, va="bottom", **behind))
+        for ax in self._axes:
+            ax.axhline(comparison.GUESSING, color=GREY, linestyle=":", linewidth=1.5, **behind)
+        left.text(-0.4, comparison.GUESSING + 0.01, "guessing", fontsize=13, color=GREY,
+                  va="bottom", **behind)
         right.set(xscale="log", xlim=(RATES[0] / 1.5, RATES[-1] * 1.5), xlabel="learning rate")
         right.set_xticks(RATES, [f"{rate:g}" for rate in RATES])
         right.minorticks_off()
         figure.legend(loc="outside upper center", ncols=2)
-        # the widest tick labels: the layout is found once, so that backgrounds can be kept
-        left.set_yticks([0.001], ["0.0000"])
-        left.set_ylabel(" ")
+        left.set(ylim=(0, 1), ylabel=" ")
         left.set_title("each arm at its best rate")
         right.set_title("56 layers")
         return [*self._bands.values(), *self._lines.values(), *self._dots.values(),
@@ -179,10 +158,9 @@ class Explore(FigurePanel):
 
     def draw(self, result, values):
         """Move lines, bands and dots; new scales only with another metric."""
-        look = values["metric"], result.limits
-        if look != self.look:
-            self.look = look
-            self._scale(values["metric"], result.limits)
+        if values["metric"] != self.look:
+            self.look = values["metric"]
+            self._axes[0].set_ylabel(self.look)
         left, right = self._axes
         place = PLACES[values["depth"]]
         left.title.set_text("each arm at its best rate" if values["rate"] == BEST else
@@ -210,29 +188,18 @@ class Explore(FigurePanel):
         around = np.concatenate([np.column_stack([x, low]), np.column_stack([x, high])[::-1]])
         self._bands[key].set_verts([around] if sides else [])
 
-    def _scale(self, metric, limits):
-        left, error = self._axes[0], metric in ERRORS
-        left.set(yscale="linear" if error else "log", ylim=limits, ylabel=metric)
-        left.minorticks_off()
-        ticks = [0, 0.2, 0.4, 0.6, 0.8, 1] if error else _ticks(*limits)
-        left.set_yticks(ticks, [_number(tick) for tick in ticks])
-        for artist in self._guessing:
-            artist.set_visible(error)
-
     def describe(self, result, values):
         """Return both means with their spread, the paired difference, and words of caution."""
-        write = "{:.3f}".format if values["metric"] in ERRORS else _number
         arms = []
         for arm in ARMS:
             found = result.chosen.get(arm)
             arms.append(f"{arm} not recorded" if found is None else
-                        f"{arm} {write(found.mean)} at rate {found.rate:g} "
-                        f"({_range(found.values, write)})")
-        words = (f"{values['depth']} layers, {_norm(values['norm'])}, {values['metric']}, mean "
-                 f"over seeds: {'; '.join(arms)}.")
+                        f"{arm} {found.mean:.3f} at rate {found.rate:g} ({_range(found.values)})")
+        steps = next(found.runs[0].steps for found in result.chosen.values())
+        words = (f"{values['depth']} layers, {_norm(values['norm'])}, {values['metric']} after "
+                 f"{steps} steps, mean over seeds: {'; '.join(arms)}.")
         if result.paired is not None and result.paired.verdict != "unknown":
-            low, middle, high = (signed(value) if values["metric"] in ERRORS else _plus(value)
-                                 for value in result.paired[:3])
+            low, middle, high = map(signed, result.paired[:3])
             inside = "0 lies inside" if result.paired.verdict == "tie" else "0 lies outside"
             words += (f" Plain − residual, seed by seed: {middle} ({low} to {high} in a 95 % "
                       f"interval; {inside}).")
@@ -250,29 +217,10 @@ def _norm(norm):
     return "batch norm" if norm == "batch norm" else "no norm"
 
 
-def _plus(value):
-    if value == 0:
-        return _number(0)
-    return ("+" if value > 0 else "−") + _number(abs(value))
-
-
-def _number(value):
-    """Return a number in two digits, or, from 100 on, as a whole one."""
-    return f"{value:,.0f}" if 100 <= abs(value) < 1e6 else short(value)
-
-
-def _ticks(low, high):
-    """Return ticks at 1, 2, 5, 10 … for one or two decades, at powers of ten for more."""
-    decades = round(math.log10(high / low))
-    steps = (1, 2, 5) if decades <= 2 else (1,)
-    jump = 1 if decades <= 6 else 2
-    return [*(low * 10 ** e * step for e in range(0, decades, jump) for step in steps), high]
-
-
-def _range(values, write):
+def _range(values):
     if len(values) == 1:
         return "one seed"
-    return f"{write(min(values))} to {write(max(values))}, {len(values)} seeds"
+    return f"{min(values):.3f} to {max(values):.3f}, {len(values)} seeds"
 
 
 def _spread(sides):

@@ -789,17 +789,6 @@ def pair_by_twin(depth, seed, train):
     return errors | {"plain": train(plain, 0.01, seed)}
 
 
-def pair_by_copy(depth, seed, train):
-    torch.manual_seed(seed)
-    residual = resnet.small_resnet(depth)
-    plain = resnet.small_resnet(depth, residual=False)
-    with torch.no_grad():
-        for name, value in plain.state_dict().items():
-            value.copy_(residual.state_dict()[name])
-    nets = {"plain": plain, "residual": residual}
-    return {arm: train(nets[arm], lr=0.1, seed=7 * seed) for arm in nets}
-
-
 def pair_loosely(depth, seed, train):
     plain = resnet.small_resnet(depth, stem="small/2", residual=False)
     torch.manual_seed(seed + 5)
@@ -809,16 +798,11 @@ def pair_loosely(depth, seed, train):
                                             for net in (plain, residual)], strict=True))
 
 
-def pair_from_the_plain_one(depth, seed, train):
-    torch.manual_seed(seed)
-    plain = resnet.small_resnet(depth, stem="small/2", residual=False)
-    residual = resnet.small_resnet(depth, stem="small/2")
-    residual.load_state_dict(residual.state_dict() | plain.state_dict())
-    return {"plain": train(plain, lr=0.03, seed=seed),
-            "residual": train(residual, lr=0.03, seed=seed)}
-
-
-FAIR_PAIR = [pair_by_twin, pair_by_copy, pair_loosely, pair_from_the_plain_one]
+FAIR_PAIR = [pair_by_twin, pair_loosely,
+             slip(with_and_without.fair_pair, ("lr=0.03", "lr=0.1"), ("=seed)", "=7 * seed)")),
+             slip(with_and_without.fair_pair, ("plain.load_state_dict({name: start[name]",
+                                               "residual.load_state_dict(start | {name: value"),
+                  ("name in plain.state_dict()", "name, value in plain.state_dict().items()"))]
 
 
 def interval_in_numpy(plain, residual):

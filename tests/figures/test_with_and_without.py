@@ -22,7 +22,7 @@ def test_curves_draw_each_seed_and_put_zero_into_its_strip(invented):
     assert list(plain.lines[1].get_xdata()) == [79, 158]
     assert residual.lines[0].get_ydata()[1] == plain.get_yticks()[0] > 0, "the place of 0"
     assert plain.get_yticklabels()[0].get_text() == "0"
-    assert "plain, 20 layers 0.1500 (rate 0.03; 2 seeds); plain, 56 layers 0.4000" in figure.caption
+    assert "plain, 20 layers 0.1500 (rate 0.03, 2 seeds); plain, 56 layers 0.4000" in figure.caption
     assert "residual, 20 layers" not in figure.caption and "2 epochs" in figure.caption
 
 
@@ -33,13 +33,6 @@ def test_published_says_what_each_pair_of_rates_gives(invented):
     assert "plain is worse in 10 of 10, better in 0" in figure.caption
     assert "The training error is 0.100 or less in every run" in figure.caption
     assert "plain\n0.005" in texts(figure) and "their one run" in texts(figure)
-
-
-def test_live_gives_means_and_the_paired_interval():
-    caption = pictures.live({8: {"plain": [0.3, 0.32], "residual": [0.2, 0.22]},
-                             32: {"plain": [0.5, 0.6], "residual": [0.2, 0.25]}}).caption
-    assert "8 layers: plain 0.310, residual 0.210, difference +0.100 (+0.100 to +0.100" in caption
-    assert "32 layers: plain 0.550, residual 0.225, difference +0.325" in caption
 
 
 def test_gaps_name_rates_star_ends_and_say_what_is_missing(invented):

@@ -20,17 +20,15 @@ def test_what_cannot_be_computed_is_refused_in_words(invented, call, words):
         call(rows)
 
 
-def test_a_run_is_one_result_with_its_seconds_summed(invented):
-    first = invented.row("depth", "plain", 8, 0.1, 0, "", epoch=1, gradient_norm=0.1, seconds=3.0,
-                        first_gradient_norm="", diverged="")
-    last = invented.row("depth", "plain", 8, 0.1, 0, 0.25, gradient_norm=0.3, seconds=4.0)
+def test_a_run_is_one_result_with_its_steps_and_its_first_gradient(invented):
+    first = invented.row("depth", "plain", 8, 0.1, 0, "", epoch=1, first_gradient_norm=0.3)
+    last = invented.row("depth", "plain", 8, 0.1, 0, 0.25, first_gradient_norm="")
     unfinished = first | {"seed": 1}
     result, = comparison.results([first, last, unfinished])
-    assert (result.seconds, result.gradient_norm, result.train_error) == (7, 0.3, 0.25)
+    assert (result.steps, result.first_gradient_norm, result.train_error) == (158, 0.3, 0.25)
     lost, = comparison.results([invented.row(
-        "depth", "plain", 8, 0.1, 2, 0.9, epoch=0, seconds="", gradient_norm="",
-        first_gradient_norm="", diverged=1)])
-    assert math.isnan(lost.seconds) and math.isnan(lost.gradient_norm) and lost.diverged == 1
+        "depth", "plain", 8, 0.1, 2, 0.9, epoch=0, first_gradient_norm="", diverged=1)])
+    assert math.isnan(lost.first_gradient_norm) and lost.diverged == 1
 
 
 def test_each_arm_is_compared_at_its_own_best_rate_by_training_error(invented):

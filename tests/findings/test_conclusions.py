@@ -5,14 +5,6 @@ import math
 import pytest
 
 from resnet_lesson.findings import comparison, conclusions
-from resnet_lesson.findings.intervals import Interval
-
-
-@pytest.mark.parametrize(("interval", "words"), [
-    (Interval(-0.01, 0.02, 0.05, 3), "+0.020 (−0.010 to +0.050, 3 seeds)"),
-    (Interval(-math.inf, 0.02, math.inf, 1), "+0.020 (one seed, no interval)")])
-def test_an_interval_is_written_with_its_seeds(interval, words):
-    assert conclusions.span(interval) == words
 
 
 def test_wins_are_counted_at_equal_rates_and_a_tie_is_none(invented):
@@ -36,12 +28,6 @@ def test_gaps_sort_depths_by_their_verdict_and_say_the_steps(invented):
     assert "(green, round): 56 +0.400" in words and "(pink, square): 20 −0.200" in words
     assert "not decided (grey, diamond): 8 +0.000" in words and "one seed" not in words
     assert "one seed, no interval (cross): 8" in words_of_gaps(invented.pairs({8: 0.1}, seeds=1))
-
-
-def test_a_rate_at_the_end_of_its_grid_is_starred(invented):
-    assert "A star: the best rate is the end" in words_of_gaps(
-        invented.pairs({8: 0.1}, rates=(0.01, 0.03)))
-    assert "A star" not in words_of_gaps(invented.pairs({8: 0.1}))
 
 
 @pytest.mark.parametrize(("plain", "residual", "words"), [

@@ -43,12 +43,11 @@ def test_of_equal_rates_validation_decides_and_then_the_lower_one(invented):
     rows = [row for lr, error in ((0.1, 0.2), (0.03, 0.2), (0.01, 0.3)) for row in invented.curve(
         "grid", "plain", 20, lr, 0, [0.9, 0.1], validation_error=error)]
     assert long.runs(rows, "grid", "plain", 20)[0][0]["lr"] == 0.03
-    assert long.chosen(rows, "grid", "plain", 20) == "rate 0.03"
     rows += [row for lr in (0.01, 0.03) for row in invented.curve(
         "grid", "plain", 20, lr, 1, [0.9, 0.3 - lr])]
-    assert long.chosen(rows, "grid", "plain", 20) == "rate 0.03", "0.1 lacks a seed"
+    assert long.runs(rows, "grid", "plain", 20)[0][0]["lr"] == 0.03, "0.1 lacks a seed"
     rows += invented.curve("grid", "plain", 20, 0.1, 1, [0.9, 0.0])
-    assert long.chosen(rows, "grid", "plain", 20) == "rate 0.1, the highest tried"
+    assert long.runs(rows, "grid", "plain", 20)[0][0]["lr"] == 0.1
 
 
 @pytest.mark.parametrize(("errors", "steps"), [
@@ -150,6 +149,10 @@ def test_the_records_support_what_notebooks_and_readme_say():
     assert residual.high < 0.01 < plain.low, "08, its last lines: residual ones show no such gap"
     assert all(run[-1]["train_error"] < 0.01 for depth in (20, 56)
                for run in long.runs(rows, "grid", "residual", depth).values()), "08: by heart"
+    tried = experiment.PARTS["grid"].rates
+    assert all(min(tried) < run["lr"] < max(tried) for arm, depth in product(
+        experiment.PAIR, experiment.DEPTHS) for run, *_ in long.runs(
+            rows, "grid", arm, depth).values()), "08: a best rate is not the end of its grid"
     share = long.left(rows)
     assert share is None or share < 0.5, "08, its last lines: slow is not unable"
     runs = [run for run in comparison.results(sweep) if run.study == "no-norm"]
