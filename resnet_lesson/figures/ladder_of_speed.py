@@ -1,11 +1,13 @@
 """Figures and tables of notebook A3: the ladder, and what the records of the recipes say."""
 
 import math
+import sys
 from itertools import accumulate, pairwise
 from statistics import fmean, median
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
 
 from resnet_lesson import figures
 from resnet_lesson.experiments.recipes import JOINED
@@ -23,6 +25,11 @@ def told(ratios):
     """Return ratios in words: their median and their range."""
     return (f"× {median(ratios):.3g} ({min(ratios):.3g} to {max(ratios):.3g} in "
             f"{len(ratios)} rounds)")
+
+
+def rounds(name):
+    """Return the numbers 0 to 4, with a bar while they are gone through."""
+    return tqdm(range(5), name, leave=False, file=sys.stdout)
 
 
 def millions(network, size):
@@ -181,7 +188,5 @@ def progress(rows, targets):
 
 def _after(recipe, seconds):
     """Return in a few words when the runs of a recipe had what was asked."""
-    words = sorted({f"{one:,.0f}" if math.isfinite(one) else "never" for one in seconds},
-                   key=lambda word: (word == "never", float(word.replace(",", ""))
-                                     if word != "never" else 0))
-    return f"{recipe} {' to '.join(dict.fromkeys((words[0], words[-1])))}"
+    ends = [f"{one:,.0f}" if one < math.inf else "never" for one in (min(seconds), max(seconds))]
+    return f"{recipe} {' to '.join(dict.fromkeys(ends))}"
