@@ -49,6 +49,7 @@ results: .venv/ready
 	$(BIN)/python -m resnet_lesson.experiments.sweep
 	$(BIN)/python -m resnet_lesson.experiments.small_pair
 	$(BIN)/python -m resnet_lesson.experiments.your_question
+	$(BIN)/python -m resnet_lesson.experiments.lesions
 	$(BIN)/python -m resnet_lesson.experiments.recipes quick 0 1 2
 	$(BIN)/python -m resnet_lesson.experiments.recipes fast 0 1 2
 	$(BIN)/python -m resnet_lesson.experiments.recipes fast-long 0 1 2

@@ -21,6 +21,8 @@ LIMITS = {
     "05_residual_block": 45,
     "06_resnet18": 45,
     "07_train_fashion_mnist": 45,
+    "08_with_and_without": 45,
+    "09_looking_inside": 45,
     "11_your_turn": 40,
     "A1_python_corner": 25,
     "A2_two_networks_equal": 40,

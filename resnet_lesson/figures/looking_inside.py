@@ -195,11 +195,11 @@ def covered(cases, classes, patch):
         below.contour(picture[0].numpy(), levels=[0.15], colors="black", linewidths=1)
         for ax in (above, below):
             ax.axis("off")
-        words.append(f"{classes[answer]} {sure:.2f}, covered at least {found.min():.2f}")
+        words.append(f"{classes[answer]} {sure:.2f}, {found.min():.2f}")
     figure.colorbar(drawn, ax=axes[1], label="confidence")
-    figure.caption = (f"Its sureness of what it said: {'; '.join(words)}. Below: its confidence "
-                      f"in that answer with {patch}×{patch} grey pixels around each place; the "
-                      "black line is the outline.")
+    figure.caption = (f"How sure of what it said, and how sure at least with a patch over it: "
+                      f"{'; '.join(words)}. Below: its confidence in that answer with "
+                      f"{patch}×{patch} grey pixels around each place; the line is the outline.")
     return figure
 
 
@@ -266,9 +266,9 @@ def beside_perfect(measured, perfect):
         ax.axvline(error, color=COLORS.get(arm, figures.PINK), label="measured")
         ax.set(title=arm, xlim=(0, None), xlabel="calibration error")
         more = (drawn >= error).mean()
-        verdict = "cannot be told from" if more >= RARE else "is more than"
+        verdict = "cannot be told from that" if more >= RARE else "more than perfection shows"
         words.append(f"{arm}: {error:.3f}; perfect {drawn.mean():.3f} on average, as much or more "
-                     f"in {more:.0%} of the draws, so it {verdict} perfect calibration")
+                     f"in {more:.0%} of draws, {verdict}")
     axes[0, 0].set(ylabel="draws")
     ax.legend(loc="upper center")
     figure.caption = "; ".join(words) + f". The limit is {RARE:.0%}."

@@ -891,6 +891,60 @@ CALIBRATION = [calibration_in_numpy, calibration_by_sums, calibration_by_edges,
                lambda c, r, bins=10: np.float32(calibration_in_numpy(c, r, bins))]
 
 
+def again_after_reset(model, X):
+    model = copy.deepcopy(model)
+    for norm in model.modules():
+        if hasattr(norm, "running_mean"):
+            norm.reset_running_stats()
+            norm.momentum = None
+    model.train()
+    with torch.no_grad():
+        model(X)
+    model.eval()
+    return model
+
+
+def again_with_gradients(network, pictures):
+    network = copy.deepcopy(network).train()
+    for name, part in network.named_modules():
+        if "bn" in name or name.endswith("downsample.1"):
+            part.momentum = 1.0
+    network(pictures)
+    return network.eval()
+
+
+@torch.inference_mode()
+def again_by_hooks(model, X):
+    model = copy.deepcopy(model)
+
+    def keep(norm, args):
+        norm.running_mean = args[0].mean((0, 2, 3))
+        norm.running_var = args[0].var((0, 2, 3))
+
+    hooks = [norm.register_forward_pre_hook(keep) for norm in model.modules()
+             if isinstance(norm, nn.BatchNorm2d)]
+    model(X)
+    for hook in hooks:
+        hook.remove()
+    return model
+
+
+def again_many_times(model, X):
+    model = copy.deepcopy(model).train()
+    with torch.no_grad():
+        for _ in range(150):
+            model(X)
+    return model.eval()
+
+
+MEASURE_AGAIN = [again_after_reset, again_with_gradients, again_by_hooks, again_many_times]
+TEMPERATURE = [
+    lambda z, y, Ts: min(Ts, key=lambda T: F.cross_entropy(z / T, y)),
+    lambda z, y, Ts: Ts[torch.stack([F.cross_entropy(z / T, y) for T in Ts]).argmin()],
+    lambda z, y, Ts: torch.tensor(Ts)[np.argmin([F.cross_entropy(z / T, y).item() for T in Ts])],
+    lambda z, y, Ts: max(Ts, key=lambda T: (z / T).log_softmax(1)[range(len(y)), y].mean())]
+
+
 class CurveWithTyping:
     losses: list
 
@@ -1130,7 +1184,7 @@ BY_MODULE = {
     resnet18: ("STAGE", "RESNET18", "COST"),
     train_fashion_mnist: ("TRAIN_STEP", "ACCURACY", "TRAIN"),
     with_and_without: ("STEPS_TO", "FAIR_PAIR", "PAIRED_INTERVAL"),
-    looking_inside: ("WITHOUT_BLOCK", "CALIBRATION"),
+    looking_inside: ("WITHOUT_BLOCK", "MEASURE_AGAIN", "CALIBRATION", "TEMPERATURE"),
     your_turn: ("STOCHASTIC_DEPTH", "DECIDE"),
     python_corner: ("CURVE", "GAIN", "PEEK", "TOWER"),
     two_networks_equal: ("FIRST_DIFFERENCE", "MISSED", "SAME_NETWORK"),

@@ -60,10 +60,6 @@ def test_both_arms_started_from_equal_weights_and_had_the_same_recipe():
         assert own[-1]["chosen_epoch"] == best["epoch"]
 
 
-def test_the_network_that_the_notebook_is_about_comes_first():
-    assert list(small_pair.evaluators()) == ["residual", "plain"]
-
-
 def test_missing_or_foreign_weights_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="plain.safetensors is missing"):
         small_pair.load(tmp_path)

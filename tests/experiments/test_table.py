@@ -51,7 +51,8 @@ def test_a_table_loses_and_doubles_nothing(tmp_path):
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("name", ["full_run", "gradients", "recipes", "small_pair", "sweep"])
+@pytest.mark.parametrize("name", ["full_run", "gradients", "lesions", "recipes", "small_pair",
+                                  "sweep"])
 def test_rows_of_other_runs_keep_every_byte(name, tmp_path):
     path = tmp_path / f"{name}.csv"
     shutil.copy(table.RESULTS / path.name, path)

@@ -76,12 +76,8 @@ def cases():
     rng.uniform(0.8, 1.2, (60, 4))   # what follows is drawn as it always was
     split = Split(torch.from_numpy(rng.integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)),
                   torch.arange(20) % 10)
-    right = {"residual": {"1.0": 400, "1.1": 870, "2.0": 860},
-             "plain": {"1.0": 100, "1.1": 120, "2.0": None}}
-    nine = [f"layer1.{i}" for i in range(9)], [f"layer{1 + i // 3}.{i % 3}" for i in range(9)]
-    shares = [dict(zip(names, values, strict=True)) for names, values in (
-        (nine[0], range(9)), (nine[0], (3, 8, 1, 6, 0, 7, 2, 5, 4)),
-        (nine[1], (7, 1, 2, 8, 3, 4, 9, 5, 6)), (nine[1], (7, 4, 3, 8, 2, 6, 9, 1, 5)))]
+    truth = one_hot(split.labels, 10)
+    lost = {"as stored": {"intact": 900, "1.0": 400, "2.0": 860}}
     fourfifths = torch.arange(1000) % 5 < 4
     rows, sweep, recorded = experiment.load(), table.read("sweep"), table.read("recipes")
     return {
@@ -110,13 +106,18 @@ def cases():
         "looking_inside.feature_maps": [(noise[0, :1], {"stem": noise[0] * (noise[0] > low)}, 3)
                                         for low in (0, 0.5)],
         "looking_inside.shares": [({"1.0": 0.5, "1.1": end, "2.0": 0.75},) for end in (0.2, 0.9)],
-        "looking_inside.effects": [({"residual": intact, "plain": 880}, right, 1000)
-                                   for intact in (900, 990)],
-        "looking_inside.several": [({"residual": {0: [900], 1: [800, 700, 850], 2: [300]},
-                                     "plain": {0: [880], 1: [100, 90, end], 2: [100]}}, 1000)
-                                   for end in (110, 95)],
-        "looking_inside.share_against_drop": [(shares[0], shares[0]), (shares[0], shares[1]),
-                                              (shares[2], shares[3])],
+        "looking_inside.filters": [(noise[:, :1] - low,) for low in (0, 0.5)],
+        "looking_inside.one_less": [
+            ({"residual": lost | {"measured again": {"intact": 910, "1.0": 890, "2.0": end}},
+              "plain": {"as stored": {"intact": 880, "1.0": 100}}}, 1000) for end in (900, 880)],
+        "looking_inside.several": [
+            ({"residual": {"as stored": {frozenset(): 900, frozenset("a"): 800},
+                           "measured again": {frozenset(): 910, frozenset("a"): end}}}, 1000)
+            for end in (890, 870)],
+        "looking_inside.covered": [([(noise[0, :1], 1, 0, 0.9, noise[0, 1] * end)], "ab", 3)
+                                   for end in (1, 0.5)],
+        "looking_inside.beside_perfect": [({"plain": error}, {"plain": [0.01, 0.02]})
+                                          for error in (0.015, 0.05)],
         "looking_inside.reliability": [({"plain": (torch.full((1000,), sure), fourfifths)},)
                                        for sure in (0.3, 0.8, 1.0)],
         "residual_block.drawn": [({"basic": BasicBlock(4, 4), "wide": BasicBlock(4, 8, 2)},),

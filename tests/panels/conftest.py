@@ -1,4 +1,4 @@
-"""What tests of several panels need: a full drawing, a made-up run, a quick pair of networks."""
+"""What tests of several panels need: a full drawing, a made-up run."""
 
 import random
 
@@ -6,9 +6,6 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from resnet_lesson import figures
-from resnet_lesson.experiments.small_pair import evaluators
-from resnet_lesson.inside.lesions import Evaluator
-from resnet_lesson.panels import lesions
 from resnet_lesson.panels.picture import rgb
 from resnet_lesson.training.fit import Progress
 from resnet_lesson.training.history import History
@@ -28,16 +25,6 @@ def draw_from_scratch(panel):
 @pytest.fixture(scope="session")
 def full_drawing():
     return draw_from_scratch
-
-
-@pytest.fixture(scope="session")
-def few_pictures():
-    """Let the lesions panel measure on 150 pictures, so that it is quick; the code is the same."""
-    few = {arm: Evaluator(one.model, one.split.take(slice(150)))
-           for arm, one in evaluators().items()}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lesions, "evaluators", lambda: few)
-        yield few
 
 
 class Training:

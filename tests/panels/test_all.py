@@ -22,11 +22,11 @@ PANELS = {name: value for module in MODULES for name, value in vars(module).item
           if isinstance(value, type) and issubclass(value, Panel)
           and value.__module__ == module.__name__}
 # what the caption does not mention, or not before there is something to tell
-SILENT = {("Lesions", "k"), ("TrainingDashboard", "smoothing")}
+SILENT = {("TrainingDashboard", "smoothing")}
 
 
 @pytest.fixture(scope="module", params=PANELS)
-def built(request, few_pictures):
+def built(request):
     """Return one panel of each class; making it takes longer than most tests."""
     with pytest.MonkeyPatch.context() as patch:  # recorded is as good as measured, and quicker
         patch.setattr(gradient_flow, "measured",
