@@ -76,7 +76,6 @@ def cases():
     rng.uniform(0.8, 1.2, (60, 4))   # what follows is drawn as it always was
     split = Split(torch.from_numpy(rng.integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)),
                   torch.arange(20) % 10)
-    truth = one_hot(split.labels, 10)
     lost = {"as stored": {"intact": 900, "1.0": 400, "2.0": 860}}
     fourfifths = torch.arange(1000) % 5 < 4
     rows, sweep, recorded = experiment.load(), table.read("sweep"), table.read("recipes")
