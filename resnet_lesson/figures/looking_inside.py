@@ -117,11 +117,10 @@ def one_less(rights, total):
             dots_and_bars(axes[arm], [labels.index(label) + shift for label in found],
                           [wilson(right, total) for right in found.values()], label=name,
                           **_look(arm, name) | {"linestyle": "none"})
-            cut = {label: right / total for label, right in found.items() if label != "intact"}
-            worst, best = (pick(cut, key=cut.get) for pick in (min, max))
-            sentences.append(
-                f"{arm}, {name}: intact {found['intact'] / total:.3f}, without one block "
-                f"{cut[worst]:.3f} ({worst}) to {cut[best]:.3f} ({best})")
+        cut = {label: right / total for label, right in found.items() if label != "intact"}
+        worst, best = (pick(cut, key=cut.get) for pick in (min, max))
+        sentences.append(f"{arm}, {name}: intact {found['intact'] / total:.3f}, without one block "
+                         f"{cut[worst]:.3f} ({worst}) to {cut[best]:.3f} ({best})")
         for label in set(labels) - set(found):
             axes[arm].text(labels.index(label), 0.5, "not possible", fontsize=12, rotation=90,
                            ha="center", va="center", color=figures.GREY)
@@ -147,6 +146,11 @@ def by_number(rights, total, pick=statistics.median):
     """Return the median accuracy, or another, of all choices of blocks, by how many are missing."""
     return {number: pick(right / total for off, right in rights.items() if len(off) == number)
             for number in sorted(set(map(len, rights)))}
+
+
+def wrong_from(rights, total):
+    """Return from how many missing blocks on the median accuracy is below one half."""
+    return min(number for number, median in by_number(rights, total).items() if median < 0.5)
 
 
 @figures.style()
@@ -197,8 +201,8 @@ def covered(cases, classes, patch):
             ax.axis("off")
         words.append(f"{classes[answer]} {sure:.2f}, {found.min():.2f}")
     figure.colorbar(drawn, ax=axes[1], label="confidence")
-    figure.caption = (f"How sure of what it said, and how sure at least with a patch over it: "
-                      f"{'; '.join(words)}. Below: its confidence in that answer with "
+    figure.caption = (f"Its confidence, and the lowest with a patch over the picture: "
+                      f"{'; '.join(words)}. Below: the same with "
                       f"{patch}×{patch} grey pixels around each place; the line is the outline.")
     return figure
 

@@ -61,8 +61,10 @@ def test_what_the_notebook_says_of_several_blocks():
     recorded, total = lesions.load()
     stored, again = (looking_inside.by_number(recorded["residual"][name], total)
                      for name in lesions.STATISTICS)
-    first = [min(k for k, median in found.items() if median < 0.5) for found in (stored, again)]
-    assert first[0] == 3 and again[4] > 0.6 and again[6] < 0.4, "5 or 6, not by a hair"
+    first = [looking_inside.wrong_from(recorded["residual"][name], total)
+             for name in lesions.STATISTICS]
+    assert first[0] == 3 and first[1] in (5, 6)
+    assert again[4] > 0.6 and again[6] < 0.4, "5 or 6, and not by a hair"
     assert all(again[k] > stored[k] for k in range(8)), "the fall is slower"
 
 
