@@ -20,6 +20,7 @@ LIMITS = {
     "04_batch_norm": 45,
     "05_residual_block": 45,
     "06_resnet18": 45,
+    "08_with_and_without": 45,
     "A1_python_corner": 25,
     "A2_two_networks_equal": 40,
 }
