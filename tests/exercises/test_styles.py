@@ -1094,37 +1094,21 @@ MISSED = [lambda t, c: [m for m, s in t.items() if not s & set(c)],
 def turns_reversed(before, after, rounds):
     found = []
     for i in rounds:
-        sides = [before, after]
-        if i % 2:
-            sides.reverse()
-        seconds = {side: side() for side in sides}
+        seconds = {side: side() for side in (before, after)[::-1 if i % 2 else 1]}
         found += [seconds[before] / seconds[after]]
     return np.array(found)
 
 
-def turns_flipping(first, second, count):
-    ratios, straight = (), True
-    for _ in count:
-        if straight:
-            a = first()
-            b = second()
-        else:
-            b = second()
-            a = first()
-        straight = not straight
-        ratios += (a / b,)
-    return ratios
-
-
-IN_TURNS = [turns_reversed, turns_flipping,
-            lambda b, a, rounds: torch.tensor([b() / a() if i % 2 == 0 else 1 / (a() / b())
-                                               for i in rounds]),
+IN_TURNS = [turns_reversed, lambda b, a, rounds: tuple(1 / (a() / b()) if n % 2 else b() / a()
+                                                       for n in rounds),
+            lambda b, a, rounds: torch.tensor([b() / a() if n % 2 == 0 else 1 / (a() / b())
+                                               for n in rounds]),
             lambda one, other, turns: [(lambda x, y: y / x)(other(), one()) if n % 2 else
                                        one() / other() for n in turns]]
 AMDAHL = [lambda share, factor: factor / (factor * (1 - share) + share),
           lambda p, s: torch.tensor(1 / (1 - p * (1 - 1 / s))),
-          lambda s, f: np.float64((1 - s) + s / f) ** -1, lambda s, f: 100 / (100 - 100 * s
-                                                                              + 100 * s / f)]
+          lambda s, f: np.float64((1 - s) + s / f) ** -1,
+          lambda s, f: 100 / (100 - 100 * s + 100 * s / f)]
 
 
 def pictures_by_counting(one, other):
@@ -1137,13 +1121,9 @@ def pictures_in_numpy(one, other):
     return np.array([d.mean(), stats.norm.ppf(0.975) * stats.sem(d)])
 
 
-def pictures_by_loop(one, other):
-    d = [int(b) - int(a) for a, b in zip(one, other, strict=True)]
-    mean = sum(d) / len(d)
-    return [mean, 1.96 * math.sqrt(sum((x - mean) ** 2 for x in d) / (len(d) - 1) / len(d))]
-
-
-PAIRED_PICTURES = [pictures_by_counting, pictures_in_numpy, pictures_by_loop,
+PAIRED_PICTURES = [pictures_by_counting, pictures_in_numpy,
+                   lambda a, b: [(b * 1. - a * 1.).mean(), 1.96 * math.sqrt(
+                       (b * 1. - a * 1.).var(correction=0) / len(a))],
                    lambda a, b: torch.stack([(b.double() - a.double()).mean(), 1.96 * (
                        b.double() - a.double()).var().div(len(a)).sqrt()])]
 
