@@ -13,16 +13,19 @@ from resnet_lesson.experiments.your_question import Arm, compare, pairs
 from resnet_lesson.networks.blocks import BasicBlock
 
 
-def small():
-    return nn.Sequential(nn.Flatten(), nn.Linear(784, 8), nn.ReLU(), nn.Linear(8, 10))
+def small(width=8):
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, width), nn.ReLU(), nn.Linear(width, 10))
 
 
 def wide():
-    return nn.Sequential(nn.Flatten(), nn.Linear(784, 16), nn.ReLU(), nn.Linear(16, 10))
+    return small(16)
 
 
 def decayed():
     return small(), {"weight_decay": 0.1}
+
+
+NETWORK = small()
 
 
 @pytest.fixture(scope="module")
@@ -42,25 +45,11 @@ def ask(splits, tmp_path, monkeypatch):
         **options)
 
 
-NETWORK = small()
-
-
-def unsolved():
-    ...
-
-
-def broken():
-    return nn.Sequential(nn.Flatten(), nn.Linear(10, 10))
-
-
-def misspelt():
-    return small(), {"momentun": 0}
-
-
 @pytest.mark.parametrize(("other", "words"), [
-    (NETWORK, "an arm is a function .* without brackets"), (3, "an arm is a function"),
-    (unsolved, "arm “unsolved” returns no network but None"),
-    (broken, "arm “broken” fails .*cannot be multiplied"), (misspelt, "arm “misspelt” .*momentun"),
+    (NETWORK, "got a Sequential; give a function's name"), (3, "an arm is a function .* got a int"),
+    (lambda: None, "arm “<lambda>” returns no network but None"),
+    (lambda: nn.Linear(784, 10), "arm “<lambda>” fails .*cannot be multiplied"),
+    (lambda: (small(), {"momentun": 0}), "momentun"),
     (lambda: 1 / 0, "arm “<lambda>” fails .line.*ZeroDivisionError"),
     (lambda: NETWORK, "same first weights for every seed"), (small, "same name"),
     (lambda: small(), "do the same, to the digit")])
@@ -116,14 +105,10 @@ def test_pairs_end_with_the_minutes(ask, monkeypatch):
     assert len(ask(small, wide, minutes=3).rows) == 3   # two runs of 25 s each, 180 s
 
 
-def made(arm, lr, seed, error):
-    return {"arm": arm, "lr": lr, "seed": seed, "validation_error": error}
-
-
 def test_seed_0_chooses_each_arms_rate_and_is_not_compared():
-    rows = [made("a", 0.1, 0, 0.2), made("a", 0.3, 0, 0.1), made("b", 0.1, 0, 0.1),
-            made("b", 0.3, 0, 0.1), made("a", 0.3, 1, 0.5), made("b", 0.1, 1, 0.4),
-            made("a", 0.3, 2, 0.5)]
+    rows = [dict(zip(("arm", "lr", "seed", "validation_error"), row, strict=True)) for row in (
+        ("a", 0.1, 0, 0.2), ("a", 0.3, 0, 0.1), ("b", 0.1, 0, 0.1), ("b", 0.3, 0, 0.1),
+        ("a", 0.3, 1, 0.5), ("b", 0.1, 1, 0.4), ("a", 0.3, 2, 0.5))]
     found = pairs(rows, ["a", "b"], [0.1, 0.3])
     assert found.rates == (0.3, 0.1), "of equal ones the first"
     assert list(found.rows) == [1] and (found.errors(0), found.errors(1)) == ([0.5], [0.4])
