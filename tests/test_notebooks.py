@@ -11,7 +11,7 @@ from resnet_lesson.tools import publish, timeline
 
 PATHS = sorted(publish.NOTEBOOKS.glob("*.ipynb"))
 TITLES = {path.name for path in PATHS}
-# minutes that a notebook may take; the others are still to become as short
+# minutes that a notebook may take
 LIMITS = {
     "00_start_here": 15,
     "01_residual_idea": 45,
