@@ -106,6 +106,7 @@ class Arm:
     def build(self, seed):
         """Return a network, its first weights drawn from the seed, and the arm's settings."""
         with self._in_words(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
             made = self.make()
         model, options = made if isinstance(made, tuple) and len(made) == 2 else (made, {})
         if not isinstance(model, nn.Module) or not isinstance(options, dict):
