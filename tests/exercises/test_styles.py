@@ -906,27 +906,24 @@ def again_after_reset(model, X):
 
 def again_with_gradients(network, pictures):
     network = copy.deepcopy(network).train()
-    for name, part in network.named_modules():
-        if "bn" in name or name.endswith("downsample.1"):
+    for part in network.modules():
+        if hasattr(part, "momentum"):
             part.momentum = 1.0
     network(pictures)
     return network.eval()
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def again_by_hooks(model, X):
-    model = copy.deepcopy(model)
-
-    def keep(norm, args):
-        norm.running_mean = args[0].mean((0, 2, 3))
-        norm.running_var = args[0].var((0, 2, 3))
-
-    hooks = [norm.register_forward_pre_hook(keep) for norm in model.modules()
-             if isinstance(norm, nn.BatchNorm2d)]
+    model, seen = copy.deepcopy(model).train(), {}
+    hooks = [norm.register_forward_pre_hook(lambda norm, args: seen.update({norm: args[0]}))
+             for norm in model.modules() if isinstance(norm, nn.BatchNorm2d)]
     model(X)
+    for norm, x in seen.items():
+        norm.running_mean, norm.running_var = x.mean((0, 2, 3)), x.var((0, 2, 3))
     for hook in hooks:
         hook.remove()
-    return model
+    return model.eval()
 
 
 def again_many_times(model, X):
